@@ -1,0 +1,33 @@
+# Two commands are enough: `make search` (set-up plus a real search) and `make test` (set-up plus
+# all checks). Both install into .venv and are quick the second time.
+PYTHON ?= python3
+BIN := .venv/bin
+RUN ?= mnist1d-$(shell date +%Y%m%d-%H%M%S)
+
+.PHONY: search test setup search-seeds builtin-proposer clean
+
+search: setup
+	$(BIN)/evoprompt search mnist1d --run $(RUN)
+
+search-seeds: setup
+	$(BIN)/python benchmarks/search_seeds.py
+
+test: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/pytest
+
+builtin-proposer: setup
+	$(BIN)/python -m evoprompt.propose.builtin_training
+
+setup: .venv/installed
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch .venv/installed
+
+clean:
+	rm -rf .venv

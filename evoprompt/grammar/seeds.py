@@ -1,0 +1,99 @@
+"""The programs that a search starts from: well-known small networks, written by the grammar.
+
+In: the input shape and the number of classes. Out: name -> source, at least eight programs for any of the shapes
+(C, L), (C, H, W) and (F,).
+Not promised: that the names fit exactly on large inputs; there a strided convolution stands in front of
+attention and recurrence.
+"""
+
+from dataclasses import replace
+from math import prod
+from random import Random
+
+from evoprompt.grammar.blocks import default_block
+from evoprompt.grammar.shapes import MAXIMUM_POSITIONS, repair
+from evoprompt.grammar.spec import Entry, Head, Hidden, Spec, needed_kinds, render
+
+RELU = Entry("activation", ("ReLU",))
+POOLED = Head("Avg", 1)
+
+
+def _conv(channels: int, kernel: int, stride: int, padding: int) -> tuple[Entry, ...]:
+    return (Entry("conv", (channels, kernel, stride, padding)), RELU)
+
+
+# MNIST-1D's baselines (Greydanus 2020, github.com/greydanus/mnist1d, models.py) and relatives. On (1, 40) with ten
+# classes reference_cnn has 5,210 parameters, gru 5,134, mlp 15,210.
+_PROGRAMS: dict[str, tuple[tuple[Entry, ...], Head]] = {
+    "reference_cnn": (_conv(25, 5, 2, 1) + _conv(25, 3, 2, 1) + _conv(25, 3, 2, 1), Head()),
+    "gru": ((Entry("SequenceBlock", (6,)),), Head()),
+    "mlp": ((), Head(hidden=(Hidden(100), Hidden(100)))),
+    "larger_cnn": (
+        _conv(64, 5, 1, 2) + _conv(96, 3, 2, 1) + _conv(96, 3, 2, 1) + _conv(96, 3, 2, 1),
+        Head(hidden=(Hidden(32, "ReLU", 0.2),)),
+    ),
+    "residual_cnn": (
+        (
+            Entry("ResBlock", (12, 5, 2)),
+            Entry("ResBlock", (16, 3, 2)),
+            Entry("ResBlock", (16, 3, 2)),
+        ),
+        Head(),
+    ),
+    "depthwise_separable_cnn": (
+        _conv(16, 5, 2, 2)
+        + (Entry("SeparableBlock", (25, 5, 2)), Entry("SeparableBlock", (32, 5, 2))),
+        Head(),
+    ),
+    "dilated_cnn": (
+        (
+            Entry("DilatedBlock", (12, 3, 1)),
+            Entry("DilatedBlock", (12, 3, 2)),
+            Entry("DilatedBlock", (12, 3, 4)),
+            Entry("pool", ("Max",)),
+        ),
+        Head(),
+    ),
+    "attention": (
+        (
+            Entry("ConvBlock", (16, 5, 2)),
+            Entry("AttentionBlock", (2, 8)),
+            Entry("ConvBlock", (16, 3, 2)),
+        ),
+        Head(),
+    ),
+    "squeeze_excite_cnn": (
+        (Entry("SqueezeExciteBlock", (16, 5, 2)), Entry("SqueezeExciteBlock", (20, 3, 2))),
+        Head(),
+    ),
+}
+
+
+def seed_specs(in_shape: tuple[int, ...], num_classes: int) -> dict[str, Spec]:
+    """The seeds as records."""
+    rng = Random(0)  # every class is defined here, so repair draws nothing
+    out = {}
+    for name, (body, head) in _PROGRAMS.items():
+        blocks = tuple(default_block(kind) for kind in needed_kinds(body))
+        spec = Spec(in_shape, num_classes, blocks, body, head)
+        out[name] = repair(_for_large_inputs(spec), rng)
+    return out
+
+
+def seeds(in_shape: tuple[int, ...], num_classes: int) -> dict[str, str]:
+    """Name -> source of every seed for the task's shapes."""
+    return {name: render(spec) for name, spec in seed_specs(in_shape, num_classes).items()}
+
+
+def _for_large_inputs(spec: Spec) -> Spec:
+    """Strided convolutions in front of what would read too many positions, pooling behind huge bodies."""
+    positions = prod(spec.in_shape if spec.is_flat else spec.in_shape[1:])
+    kinds = {entry.kind for entry in spec.body}
+    if positions <= MAXIMUM_POSITIONS or not spec.body:
+        return spec
+    if "SequenceBlock" in kinds:
+        body = (*_conv(8, 5, 2, 2), *_conv(8, 3, 2, 1), Entry("RecurrentBlock", (12,)))
+        return replace(spec, body=body, blocks=(default_block("RecurrentBlock"),), head=POOLED)
+    if "AttentionBlock" in kinds:
+        return replace(spec, body=(*_conv(8, 5, 2, 2), *spec.body), head=POOLED)
+    return spec

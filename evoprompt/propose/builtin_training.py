@@ -1,0 +1,308 @@
+"""Training of the built-in model: a small Llama that writes edits, from scratch, on the grammar's corpus.
+
+`python -m evoprompt.propose.builtin_training --minutes 50 --out /tmp/builtin` writes a checkpoint every few minutes
+in the standard transformers format (bf16 safetensors, tokenizer, generation settings) and goes on from one that
+is there. A row holds one parent and several edits of it that see the parent and themselves, not each other.
+Not promised: the same weights twice (the schedule follows the clock); a resumed run warms its optimizer up again.
+"""
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from random import Random
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+)
+
+from evoprompt.grammar.edits import END
+from evoprompt.propose.builtin_corpus import Example, examples
+from evoprompt.propose.builtin_tokenizer import VOCABULARY, train_tokenizer
+
+# Axes: B rows, T tokens of a row, S the same tokens as keys, N tokens with a label.
+ROW_LIMIT = 1000  # tokens of a row; longer branches are left out
+BRANCHES = 8
+POOL = 48  # examples that are sorted by length before they are batched
+PARENT_WEIGHT = (
+    0.3  # of the loss on the parent's own lines, fading out; it teaches the language first
+)
+FADE = 0.4  # share of the time with that loss and with the full learning rate
+CHECKPOINT_SECONDS = 240
+PARENT, PROMPT, REPLY = 1, 0, 2  # what a token is for the loss
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the command line sets."""
+
+    minutes: float
+    out: Path
+    seed: int
+    optimizer: str
+    learning_rate: float
+    batch_tokens: int
+
+
+@dataclass
+class Progress:
+    """Where a run stands; saved beside each checkpoint."""
+
+    seconds: float = 0.0
+    step: int = 0
+    tokens: int = 0
+    edits: int = 0
+    loss: float = 0.0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of equal length, padded on the right."""
+
+    tokens_BT: Tensor
+    positions_BT: Tensor
+    mask_B1TS: Tensor
+    role_BT: Tensor
+    """PARENT, PROMPT or REPLY."""
+    branch_BT: Tensor
+    """0 the parent, 1.. its branches, -1 padding."""
+
+
+def new_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
+    """2.85M parameters; what `transformers`, vLLM and peft know as a Llama."""
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=VOCABULARY,
+            hidden_size=192,
+            num_hidden_layers=6,
+            num_attention_heads=6,
+            num_key_value_heads=6,
+            intermediate_size=512,
+            max_position_embeddings=2048,
+            tie_word_embeddings=True,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.convert_tokens_to_ids(END),
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+
+
+def save(folder: Path, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Write the model as bf16 safetensors, with its tokenizer and generation settings."""
+    weights = {name: tensor.to(torch.bfloat16) for name, tensor in model.state_dict().items()}
+    weights.pop("lm_head.weight", None)  # tied to the embedding
+    model.config.dtype = torch.bfloat16
+    model.generation_config = GenerationConfig(
+        do_sample=True,
+        temperature=0.8,
+        top_p=1.0,
+        top_k=0,
+        max_new_tokens=200,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.convert_tokens_to_ids(END),
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    model.save_pretrained(folder, state_dict=weights)
+    tokenizer.save_pretrained(folder)
+
+
+def load(folder: Path) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
+    """Read a checkpoint back, as float32."""
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    return model, AutoTokenizer.from_pretrained(folder)
+
+
+def _rows(corpus: Iterator[Example], tokenizer: PreTrainedTokenizerFast) -> list[tuple[list, ...]]:
+    """(tokens, positions, roles, branches) of one pool of examples, shortest first."""
+    pool = list(islice(corpus, POOL))
+    parents = tokenizer([e.parent_view for e in pool])["input_ids"]
+    branches = [branch for e in pool for branch in e.branches]
+    prompts = tokenizer([b.prompt_end for b in branches], add_special_tokens=False)["input_ids"]
+    replies = tokenizer([b.reply for b in branches], add_special_tokens=False)["input_ids"]
+    pairs = iter(zip(prompts, replies, strict=True))
+    rows = []
+    for e, parent in zip(pool, parents, strict=True):
+        start = len(parent)
+        tokens, positions = list(parent), list(range(start))
+        roles, ids = [PARENT] * start, [0] * start
+        for number, (prompt, reply) in enumerate(islice(pairs, len(e.branches)), 1):
+            length = len(prompt) + len(reply)
+            if len(tokens) + length > ROW_LIMIT:
+                continue
+            tokens += prompt + reply
+            positions += range(start, start + length)
+            roles += [PROMPT] * len(prompt) + [REPLY] * len(reply)
+            ids += [number] * length
+        rows.append((tokens, positions, roles, ids))
+    return sorted(rows, key=lambda row: len(row[0]))
+
+
+def _batch(rows: list[tuple[list, ...]]) -> Batch:
+    length = max(len(row[0]) for row in rows)
+
+    def padded(place: int, filler: int) -> Tensor:
+        return torch.tensor([row[place] + [filler] * (length - len(row[place])) for row in rows])
+
+    branch_BT = padded(3, -1)
+    shared = (branch_BT[:, None, :] == 0) | (branch_BT[:, None, :] == branch_BT[:, :, None])
+    causal_TS = torch.ones(length, length, dtype=torch.bool).tril()
+    mask_B1TS = (shared & causal_TS)[:, None]
+    return Batch(padded(0, 0), padded(1, 0), mask_B1TS, padded(2, PROMPT), branch_BT)
+
+
+def batches(seed: int, tokenizer: PreTrainedTokenizerFast, batch_tokens: int) -> Iterator[Batch]:
+    """Batches of about `batch_tokens` tokens, without end."""
+    rng, corpus = Random(seed), examples(seed, BRANCHES)
+    while True:
+        groups: list[list] = [[]]
+        for row in _rows(corpus, tokenizer):
+            if groups[-1] and (len(groups[-1]) + 1) * len(row[0]) > batch_tokens:
+                groups.append([])
+            groups[-1].append(row)
+        rng.shuffle(groups)
+        yield from map(_batch, groups)
+
+
+def loss_of(model: LlamaForCausalLM, batch: Batch, parent_weight: float) -> tuple[Tensor, Tensor]:
+    """(loss to descend, loss per token of the edits); a label is the next token of the same branch."""
+    same_BT = batch.branch_BT[:, 1:] == batch.branch_BT[:, :-1]
+    # The first token of a reply is predicted inside its branch, so every reply token has a label.
+    role_BT = batch.role_BT[:, 1:]
+    wanted_BT = (role_BT == REPLY) & same_BT
+    if parent_weight > 0:
+        wanted_BT = wanted_BT | ((role_BT == PARENT) & same_BT)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        hidden = model.model(
+            input_ids=batch.tokens_BT,
+            position_ids=batch.positions_BT,
+            attention_mask=batch.mask_B1TS,
+        ).last_hidden_state[:, :-1]
+        logits_NV = model.lm_head(hidden[wanted_BT])
+    labels_N = batch.tokens_BT[:, 1:][wanted_BT]
+    loss_N = F.cross_entropy(logits_NV.float(), labels_N, reduction="none")
+    reply_N = role_BT[wanted_BT] == REPLY
+    edit_loss = loss_N[reply_N].mean()
+    if parent_weight > 0:
+        return edit_loss + parent_weight * loss_N[~reply_N].mean(), edit_loss
+    return edit_loss, edit_loss
+
+
+def _optimizers(model: LlamaForCausalLM, settings: Settings) -> list[torch.optim.Optimizer]:
+    rate = settings.learning_rate
+    matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
+    if settings.optimizer == "adamw":
+        matrices = []
+    chosen = {id(p) for p in matrices}
+    others = [p for p in model.parameters() if id(p) not in chosen]
+    out: list[torch.optim.Optimizer] = [
+        torch.optim.AdamW(others, lr=rate, betas=(0.9, 0.95), weight_decay=0.01, fused=True)
+    ]
+    if matrices:
+        out.append(
+            torch.optim.Muon(
+                matrices, lr=rate, weight_decay=0.05, momentum=0.95, adjust_lr_fn="match_rms_adamw"
+            )
+        )
+    return out
+
+
+def _rate_factor(share: float, steps_since_start: int) -> float:
+    """Warm-up over 40 steps, flat, then a cosine down to 2 %."""
+    warm = min(1.0, (steps_since_start + 1) / 40)
+    if share < FADE:
+        return warm
+    return warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (share - FADE) / (1 - FADE))))
+
+
+def _start(settings: Settings) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast, Progress]:
+    """A fresh model, or the checkpoint in the output folder."""
+    note = settings.out / "progress.json"
+    if note.exists():
+        model, tokenizer = load(settings.out)
+        return model, tokenizer, Progress(**json.loads(note.read_text()))
+    tokenizer = train_tokenizer(examples(settings.seed + 1, 4))
+    return new_model(tokenizer), tokenizer, Progress()
+
+
+def train(settings: Settings) -> Progress:
+    """Train until the minutes are used up (those of the run that is continued count); returns the progress."""
+    torch.set_num_threads(1)
+    torch.manual_seed(settings.seed)
+    model, tokenizer, progress = _start(settings)
+    model.train()
+    optimizers = _optimizers(model, settings)
+    stream = batches(settings.seed + 1000 + progress.step, tokenizer, settings.batch_tokens)
+    end_id = tokenizer.convert_tokens_to_ids(END)
+    count = sum(parameter.numel() for parameter in model.parameters())
+    print(f"parameters {count} vocabulary {len(tokenizer)} from step {progress.step}", flush=True)
+    started, before, saved, first = time.time(), progress.seconds, time.time(), progress.step
+    while progress.seconds < settings.minutes * 60:
+        share = progress.seconds / (settings.minutes * 60)
+        batch = next(stream)
+        loss, edit_loss = loss_of(model, batch, max(0.0, PARENT_WEIGHT * (1 - share / FADE)))
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        factor = _rate_factor(share, progress.step - first)
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = settings.learning_rate * factor
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        value = edit_loss.item()
+        progress.loss = value if progress.step == 0 else 0.95 * progress.loss + 0.05 * value
+        progress.step += 1
+        progress.tokens += int((batch.branch_BT >= 0).sum())
+        progress.edits += int((batch.tokens_BT == end_id).sum())
+        progress.seconds = before + time.time() - started
+        if progress.step % 50 == 0:
+            print(_line(progress, settings.learning_rate * factor), flush=True)
+        if time.time() - saved > CHECKPOINT_SECONDS:
+            _checkpoint(settings.out, model, tokenizer, progress)
+            saved = time.time()
+    _checkpoint(settings.out, model, tokenizer, progress)
+    print("done", _line(progress, 0.0), flush=True)
+    return progress
+
+
+def _line(progress: Progress, rate: float) -> str:
+    speed = progress.tokens / max(1.0, progress.seconds)
+    return (
+        f"step {progress.step} seconds {progress.seconds:.0f} tokens {progress.tokens} "
+        f"edits {progress.edits} loss {progress.loss:.4f} rate {rate:.1e} tokens/s {speed:.0f}"
+    )
+
+
+def _checkpoint(
+    folder: Path, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, progress: Progress
+) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    save(folder, model, tokenizer)
+    (folder / "progress.json").write_text(json.dumps(progress.__dict__) + "\n")
+
+
+def main() -> None:
+    """Read the command line and train."""
+    parser = argparse.ArgumentParser(description="Train the built-in edit model from scratch.")
+    parser.add_argument("--minutes", type=float, default=50.0)
+    parser.add_argument("--out", type=Path, default=Path("/tmp/evoprompt_builtin"))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--optimizer", choices=("muon", "adamw"), default="muon")
+    parser.add_argument("--learning-rate", type=float, default=4e-3)
+    parser.add_argument("--batch-tokens", type=int, default=3000)
+    train(Settings(**vars(parser.parse_args())))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,349 @@
+"""Prompt templates: files with YAML front matter and a Jinja body, loaded, checked and filled in.
+
+In: a folder of `.md` files; parents, donor lines, a target and the task. Out: the text of a prompt.
+Templates run in Jinja's sandbox with strict undefined names; inserted code keeps its braces.
+Not promised: that a template makes a good prompt; `lint` checks that it can be filled in at all.
+"""
+
+import difflib
+import hashlib
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import jinja2
+import jinja2.nodes as nodes
+import yaml
+from jinja2 import meta
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from evoprompt.candidate import Parent, TaskShape
+from evoprompt.errors import TemplateError
+from evoprompt.grammar.edits import number_lines, numbered
+from evoprompt.grammar.seeds import seeds
+
+VARIABLES = {
+    "parents": ("id", "source", "numbered", "accuracy", "parameters", "macs"),
+    "donor": (),
+    "target": ("parameters",),
+    "task": ("name", "in_shape", "num_classes"),
+}
+OPERATORS = ("mutate", "cross")
+REPLIES = ("edits", "program")
+FRONT_MATTER_KEYS = ("name", "operator", "parents", "reply", "temperature", "weight", "note")
+_UNFINISHED = "write the front matter as in prompts/mutate.md"
+
+
+@dataclass(frozen=True)
+class Template:
+    """One template file."""
+
+    name: str
+    operator: str
+    """mutate or cross."""
+    parent_count: int
+    reply: str
+    """edits or program."""
+    temperatures: tuple[float, ...]
+    weight: float
+    """How often it is drawn, relative to the others."""
+    note: str
+    path: str
+    body: str
+    body_line: int
+    """Line of the file on which the body begins."""
+    hash: str
+    """SHA-256 (hex) of the file's text."""
+
+
+@dataclass(frozen=True)
+class ShownParent:
+    """A parent as the body of a template sees it."""
+
+    id: str
+    source: str
+    numbered: str
+    accuracy: float
+    """0..1."""
+    parameters: int
+    macs: int
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the prompt asks for; None: any size."""
+
+    parameters: int | None = None
+
+
+def shown(parent: Parent) -> ShownParent | None:
+    """The parent with its numbered view; None if it has none (over 99 canonical lines)."""
+    view = numbered(parent.source)
+    if view is None:
+        return None
+    figures = parent.accuracy, parent.parameters, parent.macs
+    return ShownParent(parent.id, parent.source, view, *figures)
+
+
+def percent(share: float) -> str:
+    """0.934 -> "93"."""
+    return str(round(100 * share))
+
+
+def size(count: float) -> str:
+    """The nearest power of two, in short: 5210 -> "4k", 300 -> "256", 3000000 -> "2m"."""
+    power = round(math.log2(max(1, count)))
+    for exponent, letter in ((20, "m"), (10, "k")):
+        if power >= exponent:
+            return f"{2 ** (power - exponent)}{letter}"
+    return str(2**power)
+
+
+def _environment() -> ImmutableSandboxedEnvironment:
+    environment = ImmutableSandboxedEnvironment(
+        undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False
+    )
+    environment.filters.update(percent=percent, size=size)
+    return environment
+
+
+_ENVIRONMENT = _environment()
+
+
+@lru_cache(maxsize=256)
+def _compiled(body: str) -> jinja2.Template:
+    return _ENVIRONMENT.from_string(body)
+
+
+def render(
+    template: Template,
+    *,
+    parents: Iterable[ShownParent],
+    task: TaskShape,
+    target: Target | None = None,
+    donor: Iterable[str] = (),
+) -> str:
+    """The prompt's text. `donor` are donor lines without numbers; D1, D2, ... are put in front.
+
+    Raises:
+        TemplateError: the body does not parse or asks for something that does not exist.
+    """
+    try:
+        return _compiled(template.body).render(
+            parents=list(parents),
+            task=task,
+            target=target or Target(),
+            donor=number_lines(list(donor), "D"),
+        )
+    except jinja2.TemplateSyntaxError as error:
+        raise _syntax_error(template, error) from error
+    except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError) as error:
+        raise TemplateError(
+            f"{template.path}, line {_line_of(template, error)}: {error}. "
+            f"Known: {_known_names()}. Correct the expression."
+        ) from error
+
+
+def template_folder(path: str | Path | None = None) -> Path:
+    """The folder itself, or by default the checkout's `prompts/` beside the package."""
+    folder = Path(path) if path else Path(__file__).resolve().parents[2] / "prompts"
+    if not folder.is_dir():
+        raise TemplateError(
+            f"{folder}: no such folder of prompt templates. Expected a folder with files such as "
+            "mutate.md. Give the checkout's prompts/ folder, or one of your own."
+        )
+    return folder
+
+
+def load_templates(folder: str | Path | None = None) -> dict[str, Template]:
+    """Name -> template of every `.md` file in the folder, all of them checked by `lint`."""
+    found: dict[str, Template] = {}
+    place = template_folder(folder)
+    for path in sorted(place.glob("*.md")):
+        template = read_template(path)
+        if template.name in found:
+            raise TemplateError(
+                f"{path}, line {_key_line(path.read_text(), 'name')}: the name '{template.name}' is "
+                f"taken by {found[template.name].path}. Expected one name per file. Rename one of them."
+            )
+        lint(template)
+        found[template.name] = template
+    if not found:
+        raise TemplateError(
+            f"{place}: no templates. Expected files such as mutate.md. Copy the ones from prompts/."
+        )
+    return found
+
+
+def read_template(path: str | Path) -> Template:
+    """Read one file and check its front matter, not its body.
+
+    Raises:
+        TemplateError: with file and line.
+    """
+    text = Path(path).read_text(encoding="utf-8")
+    match = re.match(r"---\n(.*?\n)---\n", text, re.DOTALL)
+    if not match:
+        raise TemplateError(
+            f"{path}, line 1: no front matter. Expected a block of 'key: value' lines between two "
+            f"'---' lines, then the body. To mend it, {_UNFINISHED}."
+        )
+    front = _front_matter(str(path), match[1])
+    check = _FrontMatter(str(path), text, front)
+    temperatures = front.get("temperature", [0.8])
+    return Template(
+        name=check.value("name", str, lambda v: bool(re.fullmatch(r"[\w-]+", v)), "one word"),
+        operator=check.value("operator", str, lambda v: v in OPERATORS, " or ".join(OPERATORS)),
+        parent_count=check.value("parents", int, lambda v: v in (1, 2), "1 or 2"),
+        reply=check.value("reply", str, lambda v: v in REPLIES, " or ".join(REPLIES)),
+        temperatures=check.temperatures(temperatures),
+        weight=float(
+            check.value("weight", (int, float), lambda v: v >= 0, "a number of 0 or more", 1)
+        ),
+        note=check.value("note", str, lambda v: True, "text", ""),
+        path=str(path),
+        body=text[match.end() :],
+        body_line=text[: match.end()].count("\n") + 1,
+        hash=hashlib.sha256(text.encode()).hexdigest(),
+    )
+
+
+def _front_matter(path: str, text: str) -> dict:
+    try:
+        front = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = mark.line + 2 if mark else 1
+        raise TemplateError(
+            f"{path}, line {line}: the front matter is not YAML ({getattr(error, 'problem', error)}). "
+            f"Expected 'key: value' lines. To mend it, {_UNFINISHED}."
+        ) from error
+    if not isinstance(front, dict):
+        raise TemplateError(
+            f"{path}, line 2: the front matter has no keys. Expected 'key: value' lines. "
+            f"To mend it, {_UNFINISHED}."
+        )
+    return front
+
+
+def _key_line(text: str, key: str) -> int:
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.startswith(f"{key}:"):
+            return number
+    return 1
+
+
+def _did_you_mean(word: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.5)
+    return f" Did you mean '{close[0]}'?" if close else " Take one of these or leave it out."
+
+
+class _FrontMatter:
+    """The keys of one file while they are checked; every complaint names file and line."""
+
+    def __init__(self, path: str, text: str, front: dict) -> None:
+        self.path, self.text, self.front = path, text, front
+        for key in front:
+            if key not in FRONT_MATTER_KEYS:
+                raise TemplateError(
+                    f"{path}, line {_key_line(text, key)}: unknown key '{key}' in the front matter. "
+                    f"Known: {', '.join(FRONT_MATTER_KEYS)}.{_did_you_mean(key, FRONT_MATTER_KEYS)}"
+                )
+
+    def value(self, key, kinds, accepts, expected: str, default=None):
+        """The value of a key if it has one of the kinds and is accepted."""
+        value = self.front.get(key, default)
+        if isinstance(value, kinds) and not isinstance(value, bool) and accepts(value):
+            return value
+        problem = f"'{key}' is {value!r}" if key in self.front else f"the key '{key}' is missing"
+        raise TemplateError(
+            f"{self.path}, line {_key_line(self.text, key)}: {problem}. "
+            f"Expected {expected}. Write '{key}: ...' with such a value."
+        )
+
+    def temperatures(self, values) -> tuple[float, ...]:
+        """One number or a list of numbers above 0 and up to 2."""
+        values = values if isinstance(values, list) else [values]
+        self.front["temperature"] = values
+        accepts = lambda v: bool(v) and all(isinstance(t, (int, float)) and 0 < t <= 2 for t in v)  # noqa: E731
+        checked = self.value("temperature", list, accepts, "numbers above 0 and up to 2")
+        return tuple(float(value) for value in checked)
+
+
+def lint(template: Template) -> None:
+    """Check the body: syntax, variables, attributes, and one trial with example parents.
+
+    Raises:
+        TemplateError: with file and line, what was expected, and the nearest known name.
+    """
+    try:
+        tree = _ENVIRONMENT.parse(template.body)
+    except jinja2.TemplateSyntaxError as error:
+        raise _syntax_error(template, error) from error
+    for name in sorted(meta.find_undeclared_variables(tree) - set(VARIABLES)):
+        line = min(node.lineno for node in tree.find_all(nodes.Name) if node.name == name)
+        raise TemplateError(
+            f"{_where(template, line)}: unknown variable '{name}'. Known: {', '.join(VARIABLES)}."
+            f"{_did_you_mean(name, _known_names().split(', '))}"
+        )
+    _check_attributes(template, tree)
+    _trial(template)
+
+
+def _check_attributes(template: Template, tree: nodes.Template) -> None:
+    """Names behind a dot, where the thing in front of it is known."""
+    owners = {name: name for name in VARIABLES}
+    for loop in tree.find_all(nodes.For):
+        if isinstance(loop.iter, nodes.Name) and isinstance(loop.target, nodes.Name):
+            owners[loop.target.name] = loop.iter.name
+    for node in tree.find_all(nodes.Getattr):
+        base = node.node.node if isinstance(node.node, nodes.Getitem) else node.node
+        known = VARIABLES.get(owners.get(base.name, "")) if isinstance(base, nodes.Name) else None
+        if known and node.attr not in known:
+            raise TemplateError(
+                f"{_where(template, node.lineno)}: '{base.name}' has no '{node.attr}'. "
+                f"Known: {', '.join(known)}.{_did_you_mean(node.attr, known)}"
+            )
+
+
+def _trial(template: Template) -> None:
+    examples = list(seeds((1, 40), 10).values())[: template.parent_count]
+    parents = [shown(Parent("0" * 64, source, 0.5, 5000, 100000)) for source in examples]
+    donor = ["            nn.LazyConv1d(8, 3, 1, 1),"] if template.parent_count == 2 else []
+    for target in (Target(), Target(2000)):
+        render(
+            template,
+            parents=[parent for parent in parents if parent],
+            task=TaskShape("example", (1, 40), 10),
+            target=target,
+            donor=donor,
+        )
+
+
+def _known_names() -> str:
+    names = [f"{owner}.{name}" for owner, all_names in VARIABLES.items() for name in all_names]
+    return ", ".join([*VARIABLES, *names]).replace("parents.", "parents[i].")
+
+
+def _where(template: Template, body_line: int) -> str:
+    return f"{template.path}, line {template.body_line + body_line - 1}"
+
+
+def _line_of(template: Template, error: BaseException) -> int:
+    """The line of the file where a trial failed: Jinja's frames carry the lines of the body."""
+    line, trace = 1, error.__traceback__
+    while trace:
+        if trace.tb_frame.f_code.co_filename == "<template>":
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return template.body_line + line - 1
+
+
+def _syntax_error(template: Template, error: jinja2.TemplateSyntaxError) -> TemplateError:
+    return TemplateError(
+        f"{_where(template, error.lineno)}: {error.message}. Expected Jinja: {{{{ value }}}} and "
+        "{% if ... %} ... {% endif %}. Close what is open on this line."
+    )

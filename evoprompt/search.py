@@ -1,0 +1,79 @@
+"""The search: the whole method on this page.
+
+    parents <- archive                                   quality-diversity, verified results only
+    propose : template + parents + target -> source      a language model, k samples per prompt
+    screen  : source -> graph | Rejected                 a jail; rules, build, one forward, record
+    score   : graph text -> mean, spread                 the surrogate, in milliseconds
+    choose  : who deserves training                      score + spread, and a random reserve
+    train   : source -> weights -> accuracy              in a jail; measured by trusted code
+    archive : accuracy + descriptors -> cell
+    learn   : predictor refit on all results, proposer tuned on siblings; each must pass its gate
+
+Within a generation propose..score repeats on predicted elites before anything is trained. Each
+step in `evoprompt/steps` first asks the ledger what is done already, so this loop is also how a
+killed search resumes. Nothing here reads a clock, except for a budget in hours.
+"""
+
+import time
+
+from evoprompt.ledger import Event
+from evoprompt.steps.finish import compare, end
+from evoprompt.steps.learn import learn_predictor, learn_proposer
+from evoprompt.steps.propose import plant, propose
+from evoprompt.steps.run import Run
+from evoprompt.steps.screen import score, screen
+from evoprompt.steps.train import archive, choose_children, choose_seeds, train
+
+
+def search(run: Run) -> Event:
+    """Search, or go on searching, until the budget is spent; return the event that ended it."""
+    started = time.monotonic()
+    screen(run, 0, plant(run))
+    choose_seeds(run)
+    train(run, 0)
+    archive(run, 0)
+    learn_predictor(run, 0)
+    generation = 1
+    while (reason := spent(run, generation, started)) is None:
+        round_number = 0
+        while wants_round(run, round_number):
+            proposed = propose(run, generation, round_number)
+            screen(run, generation, proposed)
+            score(run, generation, proposed)
+            round_number += 1
+        choose_children(run, generation)
+        train(run, generation)
+        archive(run, generation)
+        learn_predictor(run, generation)
+        learn_proposer(run, generation)
+        generation += 1
+    compare(run, generation)
+    return end(run, generation, reason)
+
+
+def wants_round(run: Run, round_number: int) -> bool:
+    """Say whether the generation needs another round of proposals."""
+    settings = run.settings.choose
+    if round_number < settings.min_rounds:
+        return True
+    wanted = settings.screened_per_trained * settings.trained_per_generation
+    return round_number < settings.max_rounds and run.state.screened_count < wanted
+
+
+def spent(run: Run, generation: int, started: float) -> str | None:
+    """Return which budget is spent, or None; recorded, as hours are not repeatable."""
+
+    def decide() -> tuple[str, dict[str, object], dict[str, object]]:
+        budget, state = run.settings.budget, run.state
+        reason = None
+        if generation > budget.generations:
+            reason = "generations"
+        elif budget.trained is not None and state.trained_count >= budget.trained:
+            reason = "trained"
+        elif budget.tokens is not None and state.token_count >= budget.tokens:
+            reason = "tokens"
+        elif budget.hours is not None and time.monotonic() - started >= budget.hours * 3600:
+            reason = "hours"
+        return "generation", {"go": reason is None, "reason": reason}, {"time": time.time()}
+
+    return run.once(generation, "start", 1, decide).payload["reason"]

@@ -1,0 +1,173 @@
+"""What a search knows at a moment, rebuilt from its events and from nothing else.
+
+`State.apply` takes the events in the order in which the loop makes or finds them; a resumed run
+replays them and stands where the killed one stood. It holds no model and imports no room.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from evoprompt.candidate import Score, Screened
+from evoprompt.ledger import Event
+
+ResultKey = tuple[str, str, int]
+"""(graph hash, recipe key, seed): under this a training result is known."""
+
+
+@dataclass
+class Program:
+    """One source text and what is known about it."""
+
+    id: str
+    generation: int
+    index: int
+    operator: str
+    parents: tuple[str, ...]
+    name: str | None = None
+    is_screened: bool = False
+    """True once the screen has given a verdict, whatever it was."""
+    screened: Screened | None = None
+    known_graph: str | None = None
+    """The program that had the same graph first."""
+    score: Score | None = None
+    why: str | None = None
+    accuracy: float | None = None
+    weights_path: str | None = None
+
+    @property
+    def is_seed(self) -> bool:
+        """True for the programs that the search starts from."""
+        return self.generation == 0
+
+
+@dataclass(frozen=True)
+class Written:
+    """One reply as tuning sees it: which prompt, which text, which program came of it."""
+
+    generation: int
+    prompt: str
+    reply: str
+    candidate: str | None
+
+
+@dataclass(frozen=True)
+class AuditPair:
+    """What was believed and what was measured, of one trained child."""
+
+    mean: float
+    parameters: int
+    macs: int
+    accuracy: float
+    is_reserve: bool
+
+
+@dataclass
+class State:
+    """The search so far."""
+
+    programs: dict[str, Program] = field(default_factory=dict[str, Program])
+    graphs: dict[str, str] = field(default_factory=dict[str, str])
+    """Graph hash -> the first program that had it."""
+    results: dict[ResultKey, str] = field(default_factory=dict[ResultKey, str])
+    """Known training results -> the program that was trained."""
+    written: list[Written] = field(default_factory=list[Written])
+    pool: list[str] = field(default_factory=list[str])
+    """New, scored candidates of the generation that is under way."""
+    screened_count: int = 0
+    """Valid candidates of the generation that is under way."""
+    token_count: int = 0
+    trained_count: int = 0
+    """Children trained, seeds not counted."""
+    cache_hits: int = 0
+    predictor_version: str = "v000"
+    judge: str = "predictor"
+    proposer_version: str = "base"
+
+    def apply(self, event: Event) -> None:
+        """Take in one event."""
+        handler = getattr(self, f"_on_{event.kind}", None)
+        if handler is not None:
+            handler(event, event.payload)
+
+    def _on_generation(self, event: Event, payload: dict[str, Any]) -> None:
+        self.pool = []
+        self.screened_count = 0
+
+    def _on_proposed(self, event: Event, payload: dict[str, Any]) -> None:
+        self.token_count += payload["token_count"]
+        candidate = payload["candidate"]
+        if event.generation:
+            self.written.append(
+                Written(event.generation, payload["prompt"], payload["reply"], candidate)
+            )
+        if candidate is not None and candidate not in self.programs:
+            self.programs[candidate] = Program(
+                candidate,
+                event.generation,
+                event.index,
+                payload["operator"],
+                tuple(payload["parents"]),
+                payload["name"],
+            )
+
+    def _on_screened(self, event: Event, payload: dict[str, Any]) -> None:
+        fields = {k: v for k, v in payload.items() if k != "known_graph"}
+        fields["adapted"] = tuple(fields["adapted"])
+        program = self.programs[payload["candidate"]]
+        program.is_screened = True
+        program.screened = Screened(**fields)
+        program.known_graph = payload["known_graph"]
+        self.graphs.setdefault(payload["graph"], program.id)
+        self.screened_count += 1
+
+    def _on_rejected(self, event: Event, payload: dict[str, Any]) -> None:
+        self.programs[payload["candidate"]].is_screened = True
+
+    def _on_scored(self, event: Event, payload: dict[str, Any]) -> None:
+        fields = {k: v for k, v in payload.items() if k != "candidate"}
+        self.programs[payload["candidate"]].score = Score(**fields)
+        self.pool.append(payload["candidate"])
+
+    def _on_chosen(self, event: Event, payload: dict[str, Any]) -> None:
+        self.programs[payload["candidate"]].why = payload["why"]
+
+    def _on_trained(self, event: Event, payload: dict[str, Any]) -> None:
+        program = self.programs[payload["candidate"]]
+        program.accuracy = payload["accuracy"]
+        program.weights_path = payload["weights_path"]
+        self.results[payload["graph"], payload["recipe"], payload["seed"]] = program.id
+        self.trained_count += not program.is_seed
+
+    def _on_known(self, event: Event, payload: dict[str, Any]) -> None:
+        program = self.programs[payload["candidate"]]
+        program.accuracy = payload["accuracy"]
+        program.weights_path = payload["weights_path"]
+        self.cache_hits += 1
+
+    def _on_predictor(self, event: Event, payload: dict[str, Any]) -> None:
+        self.predictor_version = payload["version"]
+        self.judge = payload["judge"]
+
+    def _on_proposer(self, event: Event, payload: dict[str, Any]) -> None:
+        self.proposer_version = payload["serving"]
+
+    def trained(self) -> list[Program]:
+        """Return every program with a measured accuracy, in the order of proposing."""
+        known = [p for p in self.programs.values() if p.accuracy is not None]
+        return sorted(known, key=lambda p: (p.generation, p.index))
+
+    def audit_pairs(self) -> list[AuditPair]:
+        """Return belief and measurement of every trained child, in the order of proposing."""
+        pairs: list[AuditPair] = []
+        for program in self.trained():
+            if program.score and program.screened and program.accuracy is not None:
+                pairs.append(
+                    AuditPair(
+                        program.score.mean,
+                        program.screened.parameters,
+                        program.screened.macs,
+                        program.accuracy,
+                        program.why == "reserve",
+                    )
+                )
+        return pairs

@@ -1,0 +1,71 @@
+"""results -> better predictor, better proposer; each new version must pass its gate.
+
+The predictor is refit on every result of the run and audited on what it said before each training;
+while it ranks worse than the prior, the prior chooses. The proposer is tuned by LoRA on siblings
+that won and lost; the adapter goes live only if it writes at least as many valid and new programs
+for held-out prompts as the version before it.
+"""
+
+import time
+from pathlib import Path
+
+from evoprompt.ledger import Json, clock_fields
+from evoprompt.state import AuditPair
+from evoprompt.steps.run import Made, Run
+from surrogate import Surrogate, kendall_tau, prior_ranks
+
+
+def learn_predictor(run: Run, generation: int) -> None:
+    """Refit the predictor on all results, audit it, and say who chooses from now on."""
+    version = f"v{generation + 1:03d}"
+    folder = run.folder / "predictor" / version
+
+    def make() -> Made:
+        started = time.monotonic()
+        trained = [(p.screened, p.accuracy) for p in run.state.trained() if p.screened]
+        texts = [figures.text for figures, _ in trained]
+        accuracies = [accuracy for _, accuracy in trained if accuracy is not None]
+        run.surrogate.fit(texts, accuracies, seed=run.seed("predictor") % 2**31).save(folder)
+        payload: Json = {"version": version, "label_count": len(texts), **audit(run)}
+        return "predictor", payload, clock_fields({"seconds": time.monotonic() - started})
+
+    run.once(generation, "learn", 0, make)
+    run.surrogate = Surrogate.load(folder)
+
+
+def audit(run: Run) -> Json:
+    """Compare predictor and prior on every trained child, and on the random reserve alone.
+
+    Both scores are fixed before the training: the predictor's was recorded, the prior's follows
+    from the recorded parameters and MACs.
+    """
+    pairs = run.state.audit_pairs()
+    reserve = [pair for pair in pairs if pair.is_reserve]
+    predictor, prior = _taus(pairs)
+    predictor_reserve, prior_reserve = _taus(reserve)
+    judge = "predictor"
+    if run.settings.control == "no-predictor":
+        judge = "random"
+    elif len(pairs) >= run.settings.surrogate.audit_count and predictor < prior:
+        judge = "prior"
+    return {
+        "pairs": len(pairs),
+        "reserve_pairs": len(reserve),
+        "tau_predictor": predictor,
+        "tau_prior": prior,
+        "tau_predictor_reserve": predictor_reserve,
+        "tau_prior_reserve": prior_reserve,
+        "judge": judge,
+    }
+
+
+def _taus(pairs: list[AuditPair]) -> tuple[float, float]:
+    accuracies = [pair.accuracy for pair in pairs]
+    priors = prior_ranks([pair.parameters for pair in pairs], [pair.macs for pair in pairs])
+    believed = kendall_tau([pair.mean for pair in pairs], accuracies)
+    return round(believed, 6), round(kendall_tau(list(priors), accuracies), 6)
+
+
+def proposer_folder(run: Run, version: str) -> Path | None:
+    """Return the adapter's folder, or None for the base model."""
+    return None if version == "base" else run.folder / "proposer" / version

@@ -1,0 +1,161 @@
+"""Opening a run: rooms are checked before anything is spent, then the folder is made.
+
+A new run whose rooms cannot be opened leaves no folder behind. A run is resumed with the settings
+that its ledger holds, never with today's defaults.
+"""
+
+import os
+import platform
+import shutil
+import socket
+import sys
+import time
+from pathlib import Path
+
+from evoprompt import __version__
+from evoprompt.archive import Archive
+from evoprompt.candidate import candidate_id
+from evoprompt.config import SearchSettings
+from evoprompt.errors import LedgerError
+from evoprompt.grammar.seeds import seeds
+from evoprompt.ledger import FORMAT, Event, Json, Ledger
+from evoprompt.propose.engine import open_engine
+from evoprompt.propose.templates import load_templates, template_folder
+from evoprompt.screen import Screener
+from evoprompt.settings_file import from_dict, to_dict
+from evoprompt.steps.propose import REFERENCE
+from evoprompt.steps.run import Run, Watch
+from evoprompt.storage import storage_error, write_atomically
+from evoprompt.train import Trainer, open_task
+from surrogate import Surrogate
+
+
+def create(folder: Path, settings: SearchSettings, watch: Watch) -> Run:
+    """Make a run folder and open its rooms.
+
+    Raises:
+        LedgerError: The folder exists already.
+        EvoPromptError: A room cannot be opened; the folder is removed again.
+    """
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        raise LedgerError(
+            f"the run {folder} exists already. Expected a new name. Go on with it by "
+            f"`evoprompt resume {folder}`, or choose another --run."
+        ) from None
+    except OSError as error:
+        raise storage_error(folder, error) from error
+    folder = folder.resolve()
+    ledger = None
+    try:
+        ledger = Ledger.create(folder / "ledger.sqlite")
+        run = _open_rooms(folder, settings, ledger, watch)
+        write_atomically(folder / "config.json", _json(to_dict(settings)))
+        run.once(0, "start", 0, lambda: ("started", _started(run), _host()))
+        return run
+    except BaseException:
+        if ledger is not None:
+            ledger.close()
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def resume(folder: Path, watch: Watch) -> Run:
+    """Open an existing run where its ledger ends.
+
+    Raises:
+        LedgerError: Missing, half written, damaged, of another version, or in use.
+        EvoPromptError: A room cannot be opened; the folder is left as it is.
+    """
+    if not folder.is_dir():
+        raise LedgerError(
+            f"no run folder at {folder}. Expected one made by `evoprompt search --run NAME`. "
+            f"Check the name; `ls {folder.parent}` shows what is there."
+        )
+    folder = folder.resolve()
+    ledger = Ledger(folder / "ledger.sqlite", writable=True)
+    try:
+        started = ledger.find(0, "start", 0)
+        if started is None:
+            raise LedgerError(
+                f"the run {folder} is half written: its ledger does not say how it started, so "
+                "nothing can be resumed. Remove the folder and start the search again."
+            )
+        where = f"{folder}/ledger.sqlite"
+        settings = from_dict(started.payload["settings"], SearchSettings(), where)
+        run = _open_rooms(folder, settings, ledger, watch)
+        run.take(started)
+        _warn_of_changes(run, started)
+        return run
+    except BaseException:
+        ledger.close()
+        raise
+
+
+def _open_rooms(folder: Path, settings: SearchSettings, ledger: Ledger, watch: Watch) -> Run:
+    templates = load_templates(template_folder(settings.proposer.prompts))
+    watch.note("loading the proposer and the predictor")
+    engine = open_engine(settings.proposer, settings.control)
+    surrogate = Surrogate.load(None)
+    watch.note("preparing the data")
+    task = open_task(settings.task, folder / "data")
+    for name in ("sources", "graphs", "weights"):
+        (folder / name).mkdir(exist_ok=True)
+    return Run(
+        folder=folder,
+        settings=settings,
+        ledger=ledger,
+        shape=task.shape,
+        task_counts=dict(task.counts),
+        templates=templates,
+        engine=engine,
+        screener=Screener(settings.screen, task.shape, folder),
+        trainer=Trainer(settings.train, task, folder),
+        archive=Archive(settings.archive),
+        surrogate=surrogate,
+        watch=watch,
+    )
+
+
+def _started(run: Run) -> Json:
+    planted = seeds(run.shape.in_shape, run.shape.num_classes)
+    return {
+        "format": FORMAT,
+        "evoprompt": __version__,
+        "settings": to_dict(run.settings),
+        "task": {
+            "name": run.shape.name,
+            "in_shape": list(run.shape.in_shape),
+            "num_classes": run.shape.num_classes,
+            **run.task_counts,
+        },
+        "templates": {name: template.hash for name, template in sorted(run.templates.items())},
+        "reference": candidate_id(planted[REFERENCE]),
+    }
+
+
+def _host() -> Json:
+    import torch
+
+    return {
+        "time": time.time(),
+        "host": socket.gethostname(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "cores": os.cpu_count(),
+        "platform": sys.platform,
+    }
+
+
+def _warn_of_changes(run: Run, started: Event) -> None:
+    now = {name: template.hash for name, template in run.templates.items()}
+    for name, old in started.payload["templates"].items():
+        if now.get(name) != old:
+            run.watch.note(f"the template {name} has changed since this run started")
+
+
+def _json(value: Json) -> bytes:
+    import json
+
+    return (json.dumps(value, indent=2) + "\n").encode()

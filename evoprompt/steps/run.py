@@ -1,0 +1,114 @@
+"""A run in progress: its folder, settings, ledger, state and the rooms that do the work.
+
+`Run.once` and `Run.batch` are the whole of resuming: what is recorded is not done again.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from evoprompt.archive import Archive
+from evoprompt.candidate import TaskShape
+from evoprompt.chance import derive
+from evoprompt.config import SearchSettings
+from evoprompt.ledger import Event, Json, Ledger
+from evoprompt.propose.engine import Engine
+from evoprompt.propose.templates import Template
+from evoprompt.screen import Screener
+from evoprompt.state import State
+from evoprompt.train import Trainer
+from surrogate import Surrogate
+
+Made = tuple[str, Json, Json]
+"""Kind, payload and clock of an event."""
+
+
+class Watch(Protocol):
+    """Whoever looks on while a search runs."""
+
+    def phase(self, name: str, done: int, total: int) -> None:
+        """Say how far a stage has come."""
+        ...
+
+    def event(self, event: Event) -> None:
+        """Take note of a recorded fact."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Say something once."""
+        ...
+
+
+@dataclass
+class Run:
+    """Everything a step needs."""
+
+    folder: Path
+    settings: SearchSettings
+    ledger: Ledger
+    shape: TaskShape
+    task_counts: dict[str, int]
+    templates: dict[str, Template]
+    engine: Engine
+    screener: Screener
+    trainer: Trainer
+    archive: Archive
+    surrogate: Surrogate
+    watch: Watch
+    state: State = field(default_factory=State)
+
+    def once(self, generation: int, stage: str, index: int, make: Callable[[], Made]) -> Event:
+        """Return the event at a key, making and recording it if it is missing."""
+        event = self.ledger.find(generation, stage, index)
+        if event is None:
+            event = Event(generation, stage, index, *make())
+            self.ledger.record([event])
+        self.take(event)
+        return event
+
+    def batch(
+        self, generation: int, stage: str, first: int, count: int, make: Callable[[], list[Event]]
+    ) -> list[Event]:
+        """Return the events of a range of indices, recorded together or found together."""
+        events = self.ledger.events(generation, stage, first=first, count=count)
+        if not events:
+            events = make()
+            self.ledger.record(events)
+        for event in events:
+            self.take(event)
+        return events
+
+    def record_each(self, events: Iterable[Event]) -> None:
+        """Record events as they arrive; the caller takes them in order afterwards."""
+        for event in events:
+            self.ledger.record([event])
+
+    def take(self, event: Event) -> None:
+        """Let the state and the onlooker know of an event."""
+        self.state.apply(event)
+        self.watch.event(event)
+
+    def source(self, candidate: str) -> str:
+        """Return the source of a candidate."""
+        return self.source_path(candidate).read_text(encoding="utf-8")
+
+    def source_path(self, candidate: str) -> Path:
+        """Return where the source of a candidate stands."""
+        return self.folder / "sources" / f"{candidate}.py"
+
+    def seed(self, *names: str | int) -> int:
+        """Return the seed of a named place in this run."""
+        return derive(self.settings.seed, *names)
+
+    @property
+    def training_seed(self) -> int:
+        """The seed with which every candidate of the run is trained."""
+        return self.seed("train") % 2**31
+
+    def close(self) -> None:
+        """Close rooms and ledger; nothing is left running."""
+        self.engine.close()
+        self.screener.close()
+        self.trainer.close()
+        self.ledger.close()

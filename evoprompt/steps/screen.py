@@ -1,0 +1,93 @@
+"""source -> graph, and graph -> score: the two cheap stages between proposing and choosing.
+
+A source that was screened before is not run again; a graph that is known is not scored again.
+"""
+
+from dataclasses import asdict
+
+from evoprompt.candidate import Screened
+from evoprompt.ledger import Event, Json
+from evoprompt.state import Program
+from evoprompt.steps.run import Run
+from surrogate import prior_ranks
+
+
+def screen(run: Run, generation: int, proposed: list[Event]) -> None:
+    """Screen the children of one round; the state learns which are valid and new."""
+    parsed = [e for e in proposed if e.payload["candidate"] is not None]
+    if not parsed:
+        return
+    first, last = proposed[0].index, proposed[-1].index
+
+    def make() -> list[Event]:
+        verdicts: dict[str, Event] = {}
+        screened_before = {p.id for p in run.state.programs.values() if p.is_screened}
+        fresh: dict[str, Event] = {}
+        events: list[Event] = []
+        for event in parsed:
+            candidate = event.payload["candidate"]
+            if candidate in screened_before or candidate in fresh:
+                payload = {"candidate": candidate}
+                events.append(Event(generation, "screen", event.index, "duplicate", payload))
+            else:
+                fresh[candidate] = event
+        sources = [run.source(candidate) for candidate in fresh]
+        total = len(sources)
+        answers = run.screener.screen_all(
+            sources, lambda done: run.watch.phase("screen", done, total)
+        )
+        graphs = dict(run.state.graphs)
+        for (candidate, event), answer in zip(fresh.items(), answers, strict=True):
+            payload: Json = asdict(answer)
+            kind = "rejected"
+            if isinstance(answer, Screened):
+                kind = "screened"
+                payload["known_graph"] = graphs.get(answer.graph)
+                graphs.setdefault(answer.graph, candidate)
+            else:
+                payload["candidate"] = candidate
+            verdicts[candidate] = Event(generation, "screen", event.index, kind, payload)
+        return sorted([*events, *verdicts.values()], key=lambda e: e.index)
+
+    run.batch(generation, "screen", first, last - first + 1, make)
+
+
+def score(run: Run, generation: int, proposed: list[Event]) -> None:
+    """Score the valid children of one round whose graphs are new."""
+    fresh: list[tuple[int, Program]] = []
+    for event in proposed:
+        candidate = event.payload["candidate"]
+        program = run.state.programs.get(candidate) if candidate else None
+        if program is None or (program.generation, program.index) != (generation, event.index):
+            continue
+        if program.screened is not None and program.known_graph is None:
+            fresh.append((event.index, program))
+    if not fresh:
+        return
+    first, last = proposed[0].index, proposed[-1].index
+
+    def make() -> list[Event]:
+        means, spreads = run.surrogate.score([_figures(p).text for _, p in fresh])
+        known = [_figures(p) for p in run.state.trained()]
+        pool = [_figures(p) for _, p in fresh] + known
+        priors = prior_ranks([s.parameters for s in pool], [s.macs for s in pool])
+        events: list[Event] = []
+        for (index, program), mean, spread, prior in zip(
+            fresh, means, spreads, priors, strict=False
+        ):
+            payload = {
+                "candidate": program.id,
+                "mean": float(mean),
+                "spread": float(spread),
+                "prior": float(prior),
+                "version": run.state.predictor_version,
+            }
+            events.append(Event(generation, "score", index, "scored", payload))
+        return events
+
+    run.batch(generation, "score", first, last - first + 1, make)
+
+
+def _figures(program: Program) -> Screened:
+    assert program.screened is not None
+    return program.screened

@@ -1,0 +1,70 @@
+"""The funnel: how many proposals reached each step, and what stopped the others.
+
+In: proposals and the candidates they brought. Out: a `Funnel`, over the whole run, one generation,
+one template or one proposer version, whatever the caller passes. Seeds are counted like children;
+leave them out by not passing them.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from evoprompt.view.records import STEPS, Candidate, Failure, Funnel, Loss, Proposal
+
+NOT_CHOSEN = "not chosen"
+"""Scored, and others deserved the training more: no failure, but it closes the sum."""
+
+
+def funnel(proposals: Iterable[Proposal], candidates: Mapping[str, Candidate]) -> Funnel:
+    """Count the steps that proposals reached and the reasons of those that did not."""
+    counts = dict.fromkeys(STEPS, 0)
+    losses: dict[tuple[str, str, str], Loss] = {}
+    for proposal in proposals:
+        candidate = candidates.get(proposal.candidate) if proposal.candidate else None
+        stopped: Failure | None = None
+        for step, reached, failure in _steps(proposal, candidate):
+            if not reached:
+                stopped = failure
+                break
+            counts[step] += 1
+        else:
+            continue
+        if stopped is not None:
+            key = (step, stopped.stage, stopped.reason)
+            fresh = Loss(
+                step=step,
+                reason=stopped.reason,
+                stage=stopped.stage,
+                count=0,
+                example=stopped.detail,
+                example_candidate=proposal.candidate,
+                example_key=(proposal.generation, proposal.index),
+            )
+            loss = losses.get(key, fresh)
+            losses[key] = replace(loss, count=loss.count + 1)
+    order = sorted(losses.values(), key=lambda o: (STEPS.index(o.step), -o.count, o.reason))
+    return Funnel(counts, tuple(order))
+
+
+def _steps(
+    proposal: Proposal, candidate: Candidate | None
+) -> Iterator[tuple[str, bool, Failure | None]]:
+    """Yield (step, reached, why not); an open verdict is not reached and has no reason."""
+    yield "proposed", True, None
+    yield "parsed", candidate is not None, proposal.failure
+    if candidate is None:
+        return
+    is_new = not proposal.is_repeated
+    # The screen's verdict may be missing in a half-written run; a repeat is known by its event.
+    reached = is_new and proposal.is_screened
+    repeated = Failure("source", "duplicate", "the same source was there before")
+    yield "new source", reached, None if is_new else repeated
+    yield "valid", candidate.graph is not None, candidate.failure
+    known = Failure("graph", "known_graph", f"same graph as {candidate.known_graph}")
+    is_fresh = candidate.known_graph is None
+    yield "new graph", is_fresh, known
+    yield "scored", candidate.score is not None or candidate.measured is not None, None
+    passed_over = Failure("choose", NOT_CHOSEN, "others promised more")
+    why_not = candidate.failure if candidate.why else passed_over
+    yield "trained", candidate.measured is not None, why_not
+    held = Failure("archive", "kept", "its cell holds a better one")
+    yield "elite", candidate.entered, held if candidate.cell else None
