@@ -18,11 +18,12 @@ import time
 
 from evoprompt.ledger import Event
 from evoprompt.steps.finish import compare, end
-from evoprompt.steps.learn import learn_predictor, learn_proposer
+from evoprompt.steps.learn import learn_predictor
 from evoprompt.steps.propose import plant, propose
 from evoprompt.steps.run import Run
 from evoprompt.steps.screen import score, screen
 from evoprompt.steps.train import archive, choose_children, choose_seeds, train
+from evoprompt.steps.tune_proposer import learn_proposer
 
 
 def search(run: Run) -> Event:

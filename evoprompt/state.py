@@ -45,6 +45,7 @@ class Written:
     """One reply as tuning sees it: which prompt, which text, which program came of it."""
 
     generation: int
+    index: int
     prompt: str
     reply: str
     candidate: str | None
@@ -98,7 +99,9 @@ class State:
         candidate = payload["candidate"]
         if event.generation:
             self.written.append(
-                Written(event.generation, payload["prompt"], payload["reply"], candidate)
+                Written(
+                    event.generation, event.index, payload["prompt"], payload["reply"], candidate
+                )
             )
         if candidate is not None and candidate not in self.programs:
             self.programs[candidate] = Program(
@@ -150,6 +153,7 @@ class State:
 
     def _on_proposer(self, event: Event, payload: dict[str, Any]) -> None:
         self.proposer_version = payload["serving"]
+        self.token_count += payload["token_count"]
 
     def trained(self) -> list[Program]:
         """Return every program with a measured accuracy, in the order of proposing."""

@@ -65,7 +65,7 @@ def test_numbers_that_allow_no_search_are_refused():
 
 
 def test_an_unknown_preset_names_the_nearest():
-    with pytest.raises(ConfigError, match="unknown preset 'minst1d'.*'mnist1d'"):
+    with pytest.raises(ConfigError, match=r"unknown preset 'minst1d'.*'mnist1d'"):
         parse(["minst1d", "--run", "x"])
 
 

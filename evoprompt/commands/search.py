@@ -3,10 +3,14 @@
 import sys
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from evoprompt.config import PRESETS, SearchSettings
 from evoprompt.errors import ConfigError
 from evoprompt.settings_file import check, nearest, read_toml
+
+if TYPE_CHECKING:
+    from evoprompt.steps.run import Run
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,7 @@ def _value_of(flags: list[str], flag: str) -> str | None:
     return None
 
 
-def _carry_on(run: "Run", folder: Path) -> None:  # noqa: F821
+def _carry_on(run: "Run", folder: Path) -> None:
     from evoprompt.search import search
     from evoprompt.steps.finish import write_results
 

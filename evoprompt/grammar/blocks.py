@@ -140,7 +140,7 @@ DIMENSION_TEXTS = {
         "spatial": "(2, 3)",
         "expand": "[:, :, None, None]",
         "to_sequence": ".flatten(2).transpose(1, 2)",
-        "from_sequence": ".transpose(1, 2).unflatten(2, x.shape[2:])",
+        "from_sequence": ".transpose(1, 2).reshape(x.shape[0], -1, *x.shape[2:])",
     },
 }
 

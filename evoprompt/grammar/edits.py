@@ -12,7 +12,7 @@ from random import Random
 
 from evoprompt.grammar.blocks import TEMPLATES, block_lines, default_block
 from evoprompt.grammar.canonical import canonical_lines, header_of, segments, source_of
-from evoprompt.grammar.spec import FLAT_ENTRY, parse_entry
+from evoprompt.grammar.spec import parse_entry
 from evoprompt.grammar.variation import has_parameters, pick_run
 
 END = "@end"
@@ -201,8 +201,7 @@ def body_lines(lines: list[str]) -> list[str]:
         return []
     start = lines.index(opening) + 1
     closing = [i for i in range(start, len(lines)) if lines[i].strip() == ")"]
-    found = lines[start : closing[0]] if closing else []
-    return [line for line in found if line.strip() != FLAT_ENTRY]
+    return lines[start : closing[0]] if closing else []
 
 
 def with_classes(lines: list[str], run: list[str]) -> list[str]:

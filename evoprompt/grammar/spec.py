@@ -14,7 +14,8 @@ from evoprompt.grammar.canonical import canonical_lines, segments, source_of
 
 ACTIVATION_NAMES = ("ReLU", "ReLU", "GELU", "SiLU", "ELU", "Mish", "LeakyReLU")
 INDENT = " " * 12
-FLAT_ENTRY = "nn.Unflatten(1, (1, -1)),"  # a flat input becomes one channel
+FORWARD = "        return self.head(self.body(x))"
+FLAT_FORWARD = "        return self.head(self.body(x.unsqueeze(1)))"  # a flat input becomes one channel
 
 
 @dataclass(frozen=True)
@@ -152,8 +153,7 @@ def _head_lines(head: Head, dimensions: int) -> list[str]:
 def spec_segments(spec: Spec) -> list[tuple[str, list[str]]]:
     """(name, canonical lines) of every class, `Net` last."""
     dimensions = spec.dimensions
-    body = [FLAT_ENTRY] if spec.is_flat and spec.body else []
-    body += [entry_line(entry, dimensions, spec.is_flat) for entry in spec.body]
+    body = [entry_line(entry, dimensions, spec.is_flat) for entry in spec.body]
     net = [
         "class Net(nn.Module):",
         "    def __init__(self, in_shape, num_classes):",
@@ -165,7 +165,7 @@ def spec_segments(spec: Spec) -> list[tuple[str, list[str]]]:
         *(INDENT + line for line in _head_lines(spec.head, dimensions)),
         "        )",
         "    def forward(self, x):",
-        "        return self.head(self.body(x))",
+        FLAT_FORWARD if spec.is_flat and spec.body else FORWARD,
     ]
     blocks = [(f"class {b.kind}", list(block_lines(b, dimensions))) for b in spec.blocks]
     return [*blocks, ("class Net", net)]
@@ -193,8 +193,6 @@ def parse(source: str, in_shape: tuple[int, ...], num_classes: int) -> Spec | No
     if bodies is None or any(block is None for block in blocks):
         return None
     body_lines, head_lines = bodies
-    if len(in_shape) == 1 and body_lines[:1] == [FLAT_ENTRY]:
-        body_lines = body_lines[1:]
     entries = [parse_entry(line) for line in body_lines]
     head = _parse_head(head_lines)
     known = [block for block in blocks if block is not None]
@@ -213,12 +211,12 @@ def _net_entries(lines: list[str]) -> tuple[list[str], list[str]] | None:
         r"class Net\(nn\.Module\):\n    def __init__\(self, in_shape, num_classes\):\n"
         r"        super\(\).__init__\(\)\n        self\.body = nn\.Sequential\(\n((?: {12}.*\n)*)        \)\n"
         r"        self\.head = nn\.Sequential\(\n((?: {12}.*\n)*)        \)\n"
-        r"    def forward\(self, x\):\n        return self\.head\(self\.body\(x\)\)\n"
+        r"    def forward\(self, x\):\n(.*)\n"
     )
     match = re.fullmatch(pattern, text)
-    if not match:
+    if not match or match[3] not in (FORWARD, FLAT_FORWARD):
         return None
-    body, head = ([line.strip() for line in group.splitlines()] for group in match.groups())
+    body, head = ([line.strip() for line in match[i].splitlines()] for i in (1, 2))
     return body, head
 
 

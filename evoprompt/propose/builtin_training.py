@@ -3,7 +3,7 @@
 `python -m evoprompt.propose.builtin_training --minutes 50 --out /tmp/builtin` writes a checkpoint every few minutes
 in the standard transformers format (bf16 safetensors, tokenizer, generation settings) and goes on from one that
 is there. A row holds one parent and several edits of it that see the parent and themselves, not each other.
-Not promised: the same weights twice (the schedule follows the clock); a resumed run warms its optimizer up again.
+Not promised: the same weights twice (the schedule follows processor time); a resumed run warms its optimizer up again.
 """
 
 import argparse
@@ -30,6 +30,7 @@ from transformers import (
 
 from evoprompt.grammar.edits import END
 from evoprompt.propose.builtin_corpus import Example, examples
+from evoprompt.propose.builtin_optimizer import Muon
 from evoprompt.propose.builtin_tokenizer import VOCABULARY, train_tokenizer
 
 # Axes: B rows, T tokens of a row, S the same tokens as keys, N tokens with a label.
@@ -41,6 +42,8 @@ PARENT_WEIGHT = (
 )
 FADE = 0.4  # share of the time with that loss and with the full learning rate
 CHECKPOINT_SECONDS = 240
+# bf16 is twice as fast where the processor has it (AVX512-BF16, AMX) and 20 times slower where it has not.
+HAS_BFLOAT16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
 PARENT, PROMPT, REPLY = 1, 0, 2  # what a token is for the loss
 
 
@@ -61,6 +64,7 @@ class Progress:
     """Where a run stands; saved beside each checkpoint."""
 
     seconds: float = 0.0
+    """Processor time."""
     step: int = 0
     tokens: int = 0
     edits: int = 0
@@ -183,7 +187,7 @@ def loss_of(model: LlamaForCausalLM, batch: Batch, parent_weight: float) -> tupl
     wanted_BT = (role_BT == REPLY) & same_BT
     if parent_weight > 0:
         wanted_BT = wanted_BT | ((role_BT == PARENT) & same_BT)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=HAS_BFLOAT16):
         hidden = model.model(
             input_ids=batch.tokens_BT,
             position_ids=batch.positions_BT,
@@ -210,11 +214,7 @@ def _optimizers(model: LlamaForCausalLM, settings: Settings) -> list[torch.optim
         torch.optim.AdamW(others, lr=rate, betas=(0.9, 0.95), weight_decay=0.01, fused=True)
     ]
     if matrices:
-        out.append(
-            torch.optim.Muon(
-                matrices, lr=rate, weight_decay=0.05, momentum=0.95, adjust_lr_fn="match_rms_adamw"
-            )
-        )
+        out.append(Muon(matrices, rate))
     return out
 
 
@@ -247,7 +247,8 @@ def train(settings: Settings) -> Progress:
     end_id = tokenizer.convert_tokens_to_ids(END)
     count = sum(parameter.numel() for parameter in model.parameters())
     print(f"parameters {count} vocabulary {len(tokenizer)} from step {progress.step}", flush=True)
-    started, before, saved, first = time.time(), progress.seconds, time.time(), progress.step
+    started, before, first = time.process_time(), progress.seconds, progress.step
+    saved = progress.seconds
     while progress.seconds < settings.minutes * 60:
         share = progress.seconds / (settings.minutes * 60)
         batch = next(stream)
@@ -265,12 +266,12 @@ def train(settings: Settings) -> Progress:
         progress.step += 1
         progress.tokens += int((batch.branch_BT >= 0).sum())
         progress.edits += int((batch.tokens_BT == end_id).sum())
-        progress.seconds = before + time.time() - started
+        progress.seconds = before + time.process_time() - started
         if progress.step % 50 == 0:
             print(_line(progress, settings.learning_rate * factor), flush=True)
-        if time.time() - saved > CHECKPOINT_SECONDS:
+        if progress.seconds - saved > CHECKPOINT_SECONDS:
             _checkpoint(settings.out, model, tokenizer, progress)
-            saved = time.time()
+            saved = progress.seconds
     _checkpoint(settings.out, model, tokenizer, progress)
     print("done", _line(progress, 0.0), flush=True)
     return progress
@@ -295,12 +296,12 @@ def _checkpoint(
 def main() -> None:
     """Read the command line and train."""
     parser = argparse.ArgumentParser(description="Train the built-in edit model from scratch.")
-    parser.add_argument("--minutes", type=float, default=50.0)
+    parser.add_argument("--minutes", type=float, default=50.0, help="of processor time")
     parser.add_argument("--out", type=Path, default=Path("/tmp/evoprompt_builtin"))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--optimizer", choices=("muon", "adamw"), default="muon")
     parser.add_argument("--learning-rate", type=float, default=4e-3)
-    parser.add_argument("--batch-tokens", type=int, default=3000)
+    parser.add_argument("--batch-tokens", type=int, default=2500)
     train(Settings(**vars(parser.parse_args())))
 
 

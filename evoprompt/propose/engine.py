@@ -5,8 +5,7 @@ reading them is `reply.read_reply`'s work. The same call on the same version giv
 Not promised: that replies are equal on another machine or with another number of threads.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -14,15 +13,26 @@ from evoprompt.candidate import Prompt, Reply, Sampling
 from evoprompt.config import ProposerSettings
 
 
-@dataclass(frozen=True)
-class TunableBase:
+class TunableBase(Protocol):
     """What tuning needs to know of an engine's base model."""
 
-    folder: Path
-    fingerprint: str
-    """SHA-256 of the base's weights; an adapter fits no other base."""
-    encode: Callable[[str], list[int]]
-    """A prompt's text to the token ids that are really sent (chat template and begin token included)."""
+    @property
+    def folder(self) -> Path:
+        """Where its safetensors are."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the base's weights; an adapter fits no other base."""
+        ...
+
+    def encode_prompt(self, text: str) -> list[int]:
+        """Token ids of a prompt as it is really sent (chat template and begin token included)."""
+        ...
+
+    def encode_reply(self, text: str) -> list[int]:
+        """Token ids of a reply, with the end token that the model would have written."""
+        ...
 
 
 class Engine(Protocol):
@@ -34,7 +44,7 @@ class Engine(Protocol):
     """None where nothing can be tuned."""
 
     def sample(self, prompts: Sequence[Prompt], samplings: Sequence[Sampling]) -> list[list[Reply]]:
-        """`samplings[i].count` replies to each prompt; the result depends on the arguments alone."""
+        """`samplings[i].count` replies to each prompt, by the arguments and version alone."""
         ...
 
     def use(self, version: str, adapter: Path | None) -> None:

@@ -1,8 +1,8 @@
 """The control arm: children by typed grammar mutation and crossover instead of a language model.
 
-In: prompts made by `prompting.make_grammar_prompts` (the donor's whole source in `donor`). Out: whole
-programs as replies. Not promised: a reply for every parent; where the grammar cannot read a program
-the reply is empty, which is counted as `no_edit` like a model's silence.
+In: prompts made by `prompting.make_grammar_prompts` (the donor's whole source in `donor`). Out:
+whole programs as replies. Not promised: a reply for every parent; where the grammar cannot read a
+program the reply is empty, which is counted as `no_edit` like a model's silence.
 """
 
 from collections.abc import Sequence

@@ -1,9 +1,9 @@
 """From templates and parents to prompts, each with how its replies are drawn.
 
-In: templates, a function that picks a parent, the task, settings, one integer seed. Out: prompts with
-their samplings; everything random comes from the seed and the prompt's index. A parent without a
-numbered view (unparsable, or over 99 canonical lines) is passed over and another one is picked.
-Not promised: that parents differ between prompts; which parents deserve children is the caller's policy.
+In: templates, a function that picks a parent, the task, settings, one integer seed. Out: prompts
+with their samplings; everything random comes from the seed and the prompt's index. A parent without
+a numbered view (unparsable, or over 99 canonical lines) is passed over and another one is picked.
+Not promised: that parents differ between prompts; which ones deserve children the caller decides.
 """
 
 import hashlib
@@ -108,8 +108,8 @@ def _pick_shown(pick: Pick, rng: Random) -> tuple[Parent, ShownParent]:
         if view is not None:
             return parent, view
     raise ConfigError(
-        f"no parent can be shown: {ATTEMPTS} picks had no numbered view. Expected programs of at most "
-        "99 lines that Python can parse. Shorten the parents."
+        f"no parent can be shown: {ATTEMPTS} picks had no numbered view. Expected programs of at "
+        "most 99 lines that Python can parse. Shorten the parents."
     )
 
 

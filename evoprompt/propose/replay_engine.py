@@ -1,8 +1,8 @@
 """Recorded replies instead of a model: for tests, and to repeat what a model once said.
 
 In: a JSON file, either a list of texts that are given out in order, or an object from a prompt's
-hash (SHA-256 of its text) to the texts for that prompt. Out: those texts. Not promised: that they fit
-the prompts. The version's name, "replay", says in every record that no model was asked.
+hash (SHA-256 of its text) to the texts for that prompt. Out: those texts. Not promised: that
+they fit the prompts. The version's name, "replay", says in every record that no model was asked.
 """
 
 import hashlib

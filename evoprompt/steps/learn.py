@@ -1,13 +1,10 @@
-"""results -> better predictor, better proposer; each new version must pass its gate.
+"""results -> a better predictor, and who chooses from now on: the predictor or the prior.
 
 The predictor is refit on every result of the run and audited on what it said before each training;
-while it ranks worse than the prior, the prior chooses. The proposer is tuned by LoRA on siblings
-that won and lost; the adapter goes live only if it writes at least as many valid and new programs
-for held-out prompts as the version before it.
+while it ranks worse than the prior, the prior chooses. The proposer's part is in `tune_proposer`.
 """
 
 import time
-from pathlib import Path
 
 from evoprompt.ledger import Json, clock_fields
 from evoprompt.state import AuditPair
@@ -64,8 +61,3 @@ def _taus(pairs: list[AuditPair]) -> tuple[float, float]:
     priors = prior_ranks([pair.parameters for pair in pairs], [pair.macs for pair in pairs])
     believed = kendall_tau([pair.mean for pair in pairs], accuracies)
     return round(believed, 6), round(kendall_tau(list(priors), accuracies), 6)
-
-
-def proposer_folder(run: Run, version: str) -> Path | None:
-    """Return the adapter's folder, or None for the base model."""
-    return None if version == "base" else run.folder / "proposer" / version

@@ -19,7 +19,8 @@ from evoprompt.config import SearchSettings
 from evoprompt.errors import LedgerError
 from evoprompt.grammar.seeds import seeds
 from evoprompt.ledger import FORMAT, Event, Json, Ledger
-from evoprompt.propose.engine import open_engine
+from evoprompt.propose.engine import Engine, open_engine
+from evoprompt.propose.grammar_engine import GrammarEngine
 from evoprompt.propose.templates import load_templates, template_folder
 from evoprompt.screen import Screener
 from evoprompt.settings_file import from_dict, to_dict
@@ -95,11 +96,17 @@ def resume(folder: Path, watch: Watch) -> Run:
 
 def _open_rooms(folder: Path, settings: SearchSettings, ledger: Ledger, watch: Watch) -> Run:
     templates = load_templates(template_folder(settings.proposer.prompts))
-    watch.note("loading the proposer and the predictor")
-    engine = open_engine(settings.proposer, settings.control)
-    surrogate = Surrogate.load(None)
     watch.note("preparing the data")
     task = open_task(settings.task, folder / "data")
+    for note in task.notes:
+        watch.note(note)
+    watch.note("loading the proposer and the predictor")
+    engine: Engine
+    if settings.control == "grammar":
+        engine = GrammarEngine(task.shape)
+    else:
+        engine = open_engine(settings.proposer)
+    surrogate = Surrogate.load(None)
     for name in ("sources", "graphs", "weights"):
         (folder / name).mkdir(exist_ok=True)
     return Run(
@@ -107,11 +114,15 @@ def _open_rooms(folder: Path, settings: SearchSettings, ledger: Ledger, watch: W
         settings=settings,
         ledger=ledger,
         shape=task.shape,
-        task_counts=dict(task.counts),
+        task_counts={
+            "train_count": task.train_count,
+            "validation_count": task.validation_count,
+            "test_count": task.test_count,
+        },
         templates=templates,
         engine=engine,
         screener=Screener(settings.screen, task.shape, folder),
-        trainer=Trainer(settings.train, task, folder),
+        trainer=Trainer(settings.train, task),
         archive=Archive(settings.archive),
         surrogate=surrogate,
         watch=watch,

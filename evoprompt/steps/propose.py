@@ -7,10 +7,9 @@ import time
 from dataclasses import asdict
 
 from evoprompt.candidate import Prompt, Rejected, Reply, Sampling, candidate_id
-from evoprompt.chance import generator
 from evoprompt.grammar.seeds import seeds
 from evoprompt.ledger import Event, Json, clock_fields
-from evoprompt.propose.prompting import make_prompts
+from evoprompt.propose.prompting import make_grammar_prompts, make_prompts
 from evoprompt.propose.reply import read_reply
 from evoprompt.steps.parents import parent_picker
 from evoprompt.steps.run import Run
@@ -43,15 +42,9 @@ def propose(run: Run, generation: int, round_number: int) -> list[Event]:
     def make() -> list[Event]:
         started = time.monotonic()
         run.watch.phase("propose", 0, size)
-        names = (generation, "propose", round_number)
-        prompts, samplings = make_prompts(
-            run.templates,
-            parent_picker(run, round_number),
-            run.shape,
-            settings,
-            generator(run.settings.seed, *names),
-            run.seed(*names),
-        )
+        seed = run.seed(generation, "propose", round_number)
+        prompts, samplings = prompts_for(run, round_number, settings.prompts_per_round, seed)
+        use_serving(run)
         answers = run.engine.sample(prompts, samplings)
         seconds = (time.monotonic() - started) / size
         events: list[Event] = []
@@ -65,6 +58,25 @@ def propose(run: Run, generation: int, round_number: int) -> list[Event]:
         return events
 
     return run.batch(generation, "propose", first, size, make)
+
+
+def prompts_for(
+    run: Run, round_number: int, count: int, seed: int
+) -> tuple[list[Prompt], list[Sampling]]:
+    """Make prompts from the parents that the round may show."""
+    settings, pick = run.settings.proposer, parent_picker(run, round_number)
+    if run.settings.control == "grammar":
+        made = make_grammar_prompts(pick, count, settings, seed)
+    else:
+        made = make_prompts(run.templates, pick, run.shape, count, settings, seed)
+    return [prompt for prompt, _ in made], [sampling for _, sampling in made]
+
+
+def use_serving(run: Run) -> None:
+    """Let the engine write with the version that passed its gate last."""
+    version = run.state.proposer_version
+    if run.engine.base is not None and run.engine.version != version:
+        run.engine.use(version, run.proposer_folder(version))
 
 
 def _seed_sources(run: Run) -> dict[str, str]:
@@ -112,7 +124,7 @@ def _proposed(
         "finished": reply.is_finished,
         "temperature": sampling.temperature if sampling else None,
         "seed": sampling.seed if sampling else None,
-        "proposer": run.state.proposer_version if generation else None,
+        "proposer": run.engine.version if generation else None,
         "round": round_number,
         "notes": list(notes),
         "rejected": asdict(child) if isinstance(child, Rejected) else None,

@@ -97,6 +97,10 @@ class Run:
         """Return where the source of a candidate stands."""
         return self.folder / "sources" / f"{candidate}.py"
 
+    def proposer_folder(self, version: str) -> Path | None:
+        """Return where an adapter stands, or None for the base model."""
+        return None if version == "base" else self.folder / "proposer" / version
+
     def seed(self, *names: str | int) -> int:
         """Return the seed of a named place in this run."""
         return derive(self.settings.seed, *names)

@@ -1,4 +1,4 @@
-"""The user's own data: one .npz file with x_train, y_train and, if there, x_val, y_val, x_test, y_test.
+"""The user's own data: one .npz with x_train, y_train and, if there, x_val, y_val, x_test, y_test.
 
 Everything is checked here, at the door, the test arrays too. A missing validation or test set is
 split off the train set, always in the same way, and the notes say so. Values are taken as they are:

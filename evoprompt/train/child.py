@@ -90,7 +90,7 @@ def _train(header: Header, parts: list[bytes]) -> bytes:
 
 
 def _weights(net: nn.Module, names: list[str]) -> dict[str, torch.Tensor]:
-    """The weights that the graph names, each with memory of its own, also where the net shares them."""
+    """The weights that the graph names, each in memory of its own, also if the net shares them."""
     state = net.state_dict()
     return {
         name: state[name].detach().cpu().clone(memory_format=torch.contiguous_format)
@@ -170,7 +170,7 @@ def _check_points(steps: int) -> dict[int, int]:
 
 
 def _check(losses_S: torch.Tensor, start: int, stop: int, num_classes: int) -> None:
-    """Give up a training whose mean loss since the last look is not finite or far above guessing."""
+    """Give up if the mean loss since the last look is not finite or far above guessing."""
     loss = losses_S[start:stop].mean().item()
     if not math.isfinite(loss):
         raise DivergedError(f"the loss is {loss} before step {stop}")
@@ -183,3 +183,23 @@ def _curve(losses: list[float]) -> list[tuple[int, float]]:
     """(step, mean loss since the point before), at most 50 points."""
     points = _check_points(len(losses))
     return [(stop, sum(losses[start:stop]) / (stop - start)) for stop, start in points.items()]
+
+
+def outputs(payload: bytes) -> bytes:
+    """The jail's entry for `best`: what the program says in eval mode with the given weights.
+
+    In: source, in_shape, num_classes and the batch sizes; safetensors; float32 inputs, one batch
+    after the other. Out: float32 logits in the same order.
+    """
+    header, (weights, inputs) = unpack(payload)
+    in_shape = tuple(header["in_shape"])
+    x_NI = torch.from_numpy(np.frombuffer(inputs, np.float32).reshape(-1, *in_shape).copy())
+    try:
+        net = build(header["source"], in_shape, header["num_classes"])
+        net.load_state_dict(safetensors.torch.load(weights), strict=False)
+        net.eval()
+        with torch.no_grad():
+            logits = [net(batch).float().numpy() for batch in x_NI.split(header["sizes"])]
+    except BaseException as error:  # the wall, as in `train`
+        return _failed(Reason.TRAIN_ERROR, error)
+    return pack({}, np.concatenate(logits).astype(np.float32).tobytes())

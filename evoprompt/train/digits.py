@@ -24,8 +24,8 @@ class Digits:
         from sklearn.datasets import load_digits  # slow: imports scipy
 
         images, labels = load_digits(return_X_y=True)
-        x = (images / 16.0).astype(np.float32).reshape(-1, 1, 8, 8)
-        y = labels.astype(np.int64)
+        x = np.asarray(images / 16.0, dtype=np.float32).reshape(-1, 1, 8, 8)
+        y = np.asarray(labels, dtype=np.int64)
         rest, test = _split(np.arange(len(y)), y, settings.test_count, "test_count")
         train, validation = _split(rest, y, settings.validation_count, "validation_count")
         return TaskData(

@@ -1,9 +1,9 @@
 """MNIST-1D (Greydanus, arXiv 2011.14439), generated here and never downloaded.
 
 Train: the standard 4,000. Validation and test: fresh samples of the same generator under other
-seeds, so that error bars are as small as wanted. The standard 1,000 test examples come along as the
-test set `standard`, for comparison with the literature. Made once and kept in the user's cache, with
-a hash; the generator standardises each of its sets, so nothing is standardised here.
+seeds, so that error bars are as small as wanted. The standard 1,000 test examples come along as
+the test set `standard`, for comparison with the literature. Made once and kept in the user's cache,
+with a hash; the generator standardises each of its sets, so nothing is standardised here.
 """
 
 import contextlib
@@ -42,7 +42,7 @@ class Mnist1d:
             if count < CLASS_COUNT:
                 raise TaskError(
                     f"task.{name}: {count} examples are too few for mnist1d. Expected at least "
-                    f"{CLASS_COUNT}, one of each class. Give a larger --task.{name.replace('_', '-')}."
+                    f"{CLASS_COUNT}, one of each class. Choose a larger count."
                 )
         return TaskData(
             shape=TaskShape("mnist1d", (1, 40), CLASS_COUNT),
@@ -84,13 +84,13 @@ def _fresh(seed: int, count: int) -> Examples:
 
 
 def _generate(seed: int, count: int) -> Examples:
-    """Run the package's generator (1.4 s for 5,000 examples) and leave the global generators alone."""
+    """Run the package's generator (1.4 s for 5,000), leaving the global generators as they were."""
     from mnist1d.data import get_dataset_args, make_dataset  # slow: imports requests and scipy
+    from mnist1d.utils import ObjectView
 
-    arguments = get_dataset_args()
-    arguments.seed, arguments.num_samples, arguments.train_split = seed, count, 1.0
+    changed = {"seed": seed, "num_samples": count, "train_split": 1.0}
     with _global_generators_restored():
-        made = make_dataset(arguments)
+        made = make_dataset(ObjectView({**vars(get_dataset_args()), **changed}))
     return Examples(made["x"].astype(np.float32)[:, None, :], made["y"].astype(np.int64))
 
 
@@ -126,7 +126,7 @@ def _read_cache(name: str) -> Examples | None:
 
 
 def _write_cache(name: str, examples: Examples) -> None:
-    """Keep the examples for the next run; a cache that cannot be written costs time, not results."""
+    """Keep the examples for the next run; without a cache a run is slower and nothing else."""
     path, buffer = _cache_path(name), io.BytesIO()
     np.savez(buffer, x=examples.x, y=examples.y)
     data = buffer.getvalue()

@@ -3,7 +3,7 @@
 In: `TaskSettings`. Out: `TaskFiles`, the record of a run's data folder: one .npy file per array,
 written once, checked by hash when it is opened again. Training is handed the train files only;
 validation and test stay with the trusted side, and the test files are first opened when they are
-asked for. Adding a task: one file with a `Task`, and its name in `_MODULES` and `config.TaskSettings`.
+asked for. Adding a task: one file with a `Task`, its name in `_MODULES` and `config.TaskSettings`.
 """
 
 import difflib
@@ -54,7 +54,7 @@ class TaskData:
 
 
 class Task(Protocol):
-    """A source of labelled examples. The data depends on the settings only, never on a run's seed."""
+    """A source of labelled examples, which depend on the settings only, never on a run's seed."""
 
     def load(self, settings: TaskSettings) -> TaskData:
         """Make or read the data.
@@ -80,7 +80,7 @@ class TaskFiles:
     notes: tuple[str, ...] = ()
 
     def path(self, split: str, array: str) -> Path:
-        """The file of one array: split is train, validation, test or a further test set; array x or y."""
+        """The file of one array (x or y) of train, validation, test or a further test set."""
         return self.folder / f"{split}_{array}.npy"
 
     def validation(self) -> Examples:

@@ -20,29 +20,29 @@ def funnel(proposals: Iterable[Proposal], candidates: Mapping[str, Candidate]) -
     losses: dict[tuple[str, str, str], Loss] = {}
     for proposal in proposals:
         candidate = candidates.get(proposal.candidate) if proposal.candidate else None
-        stopped: Failure | None = None
-        for step, reached, failure in _steps(proposal, candidate):
-            if not reached:
-                stopped = failure
-                break
-            counts[step] += 1
-        else:
-            continue
-        if stopped is not None:
-            key = (step, stopped.stage, stopped.reason)
-            fresh = Loss(
-                step=step,
-                reason=stopped.reason,
-                stage=stopped.stage,
-                count=0,
-                example=stopped.detail,
-                example_candidate=proposal.candidate,
-                example_key=(proposal.generation, proposal.index),
-            )
-            loss = losses.get(key, fresh)
-            losses[key] = replace(loss, count=loss.count + 1)
+        for step, is_reached, failure in _steps(proposal, candidate):
+            if is_reached:
+                counts[step] += 1
+                continue
+            if failure is not None:
+                key = (step, failure.stage, failure.reason)
+                loss = losses.get(key) or _first_loss(step, failure, proposal)
+                losses[key] = replace(loss, count=loss.count + 1)
+            break
     order = sorted(losses.values(), key=lambda o: (STEPS.index(o.step), -o.count, o.reason))
     return Funnel(counts, tuple(order))
+
+
+def _first_loss(step: str, failure: Failure, proposal: Proposal) -> Loss:
+    return Loss(
+        step=step,
+        reason=failure.reason,
+        stage=failure.stage,
+        count=0,
+        example=failure.detail,
+        example_candidate=proposal.candidate,
+        example_key=(proposal.generation, proposal.index),
+    )
 
 
 def _steps(

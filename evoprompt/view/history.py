@@ -5,6 +5,7 @@ frozen records and whose methods answer what pages and reports ask: cells at a g
 funnel, lineage. It never writes; sources are read from the run folder when they are asked for.
 """
 
+import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -229,15 +230,22 @@ def open_history(run_folder: Path) -> History:
             f"no run folder at {run_folder}. Expected a folder made by `evoprompt search`. "
             "Check the name; `ls runs` shows the runs."
         )
-    with Ledger(run_folder / "ledger.sqlite") as ledger:
-        events = ledger.events()
+    try:
+        with Ledger(run_folder / "ledger.sqlite") as ledger:
+            events = ledger.events()
+        history = replay(events, run_folder, is_running=is_locked(run_folder / "lock"))
+    except (sqlite3.Error, ValueError, TypeError, AttributeError) as error:
+        raise LedgerError(
+            f"{run_folder} holds an event that cannot be read ({error}). Expected the events of "
+            "a search. Restore ledger.sqlite from a copy, or start the search again."
+        ) from error
     if not events or events[0].kind != "started":
         raise LedgerError(
             f"{run_folder} is half written: its ledger holds {len(events)} events and does not "
             "begin with the start of a search. Expected a run that has begun. If the search is "
             "just starting, try again; otherwise start it anew under another name."
         )
-    return replay(events, run_folder, is_running=is_locked(run_folder / "lock"))
+    return history
 
 
 def is_locked(path: Path) -> bool:

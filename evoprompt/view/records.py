@@ -66,6 +66,8 @@ class Measured:
     curve: tuple[tuple[int, float], ...] = ()
     seconds: float = 0.0
     device: str = ""
+    weights_path: str | None = None
+    """The safetensors file, relative to the run folder."""
     known_from: str | None = None
     """The candidate with the same graph that was really trained."""
 
@@ -216,9 +218,10 @@ class Comparison:
     reference: str
     parameters: int | None
     reference_parameters: int | None
-    accuracy: float
-    accuracy_reference: float
-    difference: float
+    accuracy: float | None
+    """Mean over the seeds; None if a training failed, as for the figures below."""
+    accuracy_reference: float | None
+    difference: float | None
     low: float | None
     high: float | None
     standard: float | None

@@ -5,6 +5,7 @@ there yet (a kill, a running search) is left out, never guessed; a payload that 
 reads as if the field were empty.
 """
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -157,9 +158,9 @@ def _duplicate(replay: Replay, event: Event) -> None:
 def _scored(replay: Replay, event: Event) -> None:
     payload = event.payload
     score = Score(
-        mean=payload.get("mean") or 0.0,
-        spread=payload.get("spread") or 0.0,
-        prior=payload.get("prior") or 0.0,
+        mean=_figure(payload, "mean") or 0.0,
+        spread=_figure(payload, "spread") or 0.0,
+        prior=_figure(payload, "prior") or 0.0,
         version=_text(payload, "version"),
     )
     replay.change(payload.get("candidate"), score=score)
@@ -172,13 +173,14 @@ def _chosen(replay: Replay, event: Event) -> None:
 def _trained(replay: Replay, event: Event) -> None:
     payload = event.payload
     measured = Measured(
-        accuracy=payload.get("accuracy") or 0.0,
+        accuracy=_figure(payload, "accuracy") or 0.0,
         seed=payload.get("seed"),
         steps=payload.get("steps"),
-        final_loss=payload.get("final_loss"),
+        final_loss=_figure(payload, "final_loss"),
         curve=tuple((int(step), float(loss)) for step, loss in payload.get("curve") or ()),
         seconds=event.clock.get("seconds") or 0.0,
         device=str(event.clock.get("device") or ""),
+        weights_path=payload.get("weights_path"),
         known_from=payload.get("from"),
     )
     if event.kind == "known":
@@ -226,7 +228,7 @@ def _archived(replay: Replay, event: Event) -> None:
         candidate=_text(payload, "candidate"),
         cell=(int(place[0]), int(place[1])),
         status=_text(payload, "status"),
-        accuracy=payload.get("accuracy") or 0.0,
+        accuracy=_figure(payload, "accuracy") or 0.0,
         replaced=payload.get("replaced"),
     )
     replay.placements.append(placement)
@@ -244,10 +246,10 @@ def _predictor(replay: Replay, event: Event) -> None:
         label_count=payload.get("label_count") or 0,
         pairs=payload.get("pairs") or 0,
         reserve_pairs=payload.get("reserve_pairs") or 0,
-        tau_predictor=payload.get("tau_predictor"),
-        tau_prior=payload.get("tau_prior"),
-        tau_predictor_reserve=payload.get("tau_predictor_reserve"),
-        tau_prior_reserve=payload.get("tau_prior_reserve"),
+        tau_predictor=_figure(payload, "tau_predictor"),
+        tau_prior=_figure(payload, "tau_prior"),
+        tau_predictor_reserve=_figure(payload, "tau_predictor_reserve"),
+        tau_prior_reserve=_figure(payload, "tau_prior_reserve"),
         judge=_text(payload, "judge"),
         seconds=event.clock.get("seconds"),
     )
@@ -265,9 +267,9 @@ def _proposer(replay: Replay, event: Event) -> None:
         pair_count=payload.get("pair_count") or 0,
         promoted=payload.get("promoted"),
         reason=_text(payload, "reason"),
-        loss_first=payload.get("loss_first"),
-        loss_last=payload.get("loss_last"),
-        held_out_accuracy=payload.get("held_out_accuracy"),
+        loss_first=_figure(payload, "loss_first"),
+        loss_last=_figure(payload, "loss_last"),
+        held_out_accuracy=_figure(payload, "held_out_accuracy"),
         prompt_count=_number_of(gate.get("prompts")),
         old=_gate_count(gate.get("old")),
         new=_gate_count(gate.get("new")),
@@ -282,7 +284,7 @@ def _tested(replay: Replay, event: Event) -> None:
         candidate=_text(payload, "candidate"),
         role=_text(payload, "role"),
         seed=payload.get("seed"),
-        accuracy=payload.get("accuracy") or 0.0,
+        accuracy=_figure(payload, "accuracy") or 0.0,
         extra=dict(payload.get("extra") or {}),
     )
     replay.tested.append(tested)
@@ -295,13 +297,13 @@ def _compared(replay: Replay, event: Event) -> None:
         reference=_text(payload, "reference"),
         parameters=payload.get("parameters"),
         reference_parameters=payload.get("reference_parameters"),
-        accuracy=payload.get("accuracy") or 0.0,
-        accuracy_reference=payload.get("accuracy_reference") or 0.0,
-        difference=payload.get("difference") or 0.0,
-        low=payload.get("low"),
-        high=payload.get("high"),
-        standard=payload.get("standard"),
-        standard_reference=payload.get("standard_reference"),
+        accuracy=_figure(payload, "accuracy"),
+        accuracy_reference=_figure(payload, "accuracy_reference"),
+        difference=_figure(payload, "difference"),
+        low=_figure(payload, "low"),
+        high=_figure(payload, "high"),
+        standard=_figure(payload, "standard"),
+        standard_reference=_figure(payload, "standard_reference"),
     )
     replay.comparisons.append(comparison)
 
@@ -309,6 +311,12 @@ def _compared(replay: Replay, event: Event) -> None:
 def _text(payload: Mapping[str, Any], name: str) -> str:
     value = payload.get(name)
     return "" if value is None else str(value)
+
+
+def _figure(payload: Mapping[str, Any], name: str) -> float | None:
+    """A finite number or nothing; the rank correlation of one pair, for one, is not a number."""
+    value = payload.get(name)
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 def _failure(payload: Mapping[str, Any]) -> Failure:

@@ -1,0 +1,5 @@
+"""`python -m evoprompt` is `evoprompt`."""
+
+from evoprompt.cli import main
+
+main()

@@ -1,0 +1,180 @@
+"""A run in the terminal: archive, front, funnel, predictor, proposer and the final comparison.
+
+In: a run folder, finished or not. Out: text on a rich console. Everything that a model or a
+program wrote is cleaned of escapes and printed as plain text, never as markup.
+"""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+from evoprompt.view.heatmap import axes, shades
+from evoprompt.view.history import History, open_history
+from evoprompt.view.records import STEPS, Funnel
+from evoprompt.view.svg import colour, ink_on
+from evoprompt.view.words import (
+    clean,
+    count,
+    duration,
+    line,
+    origin,
+    percent,
+    points,
+    share,
+    short_count,
+    tau,
+)
+
+
+def show(run_folder: Path, console: Console) -> None:
+    """Print what a run has found so far.
+
+    Raises:
+        LedgerError: The folder is missing, is no run, is damaged, or of another version.
+    """
+    history = open_history(run_folder)
+    task = clean(history.task.get("name", "unknown task"))
+    where = f"{task}, {history.generation} generations, {history.state}"
+    console.print(Text.assemble((f"{clean(history.name)}  ", "bold"), where))
+    console.print()
+    _print_archive(history, console)
+    console.print(front_table(history))
+    console.print(funnel_table(history.funnel()))
+    _print_learning(history, console)
+    if history.comparisons:
+        console.print(comparison_table(history))
+    totals = history.totals
+    spent = (
+        f"{count(totals.trained_count)} children trained in "
+        f"{duration(totals.seconds.get('train', 0.0))} of worker time, "
+        f"{totals.cache_hit_count} results known from an equal graph, "
+        f"{short_count(totals.token_count)} tokens, {totals.clipped_count} outside the axes"
+    )
+    _say(console, "spent", spent)
+    _say(console, "content", history.content_hash)
+    if history.state == "stopped":
+        _say(console, "resume", f"evoprompt resume {clean(run_folder)}")
+    if (run_folder / "report.html").exists():
+        _say(console, "report", clean(run_folder / "report.html"))
+
+
+def _say(console: Console, label: str, words: str) -> None:
+    console.print(Text.assemble((f"{label:<10}", "dim"), words), soft_wrap=True)
+
+
+def _print_archive(history: History, console: Console) -> None:
+    """Print the heatmap as coloured blocks; numbers stand for themselves without colour."""
+    across, up = axes(history)
+    cells, scale = history.cells_at(history.generation), shades(history)
+    total = across.count * up.count
+    held = Text.assemble(("archive  ", "bold"), f"{len(cells)} of {total} cells, accuracy in %")
+    console.print(held)
+    marks = {round(place): label for place, label in up.marks()}
+    width = 5
+    for row in range(up.count - 1, -1, -1):
+        text = Text(f"{marks.get(row, ''):>6} ", style="dim")
+        for column in range(across.count):
+            elite = cells.get((column, row))
+            if elite is None:
+                text.append("\u00b7".center(width), style="dim")
+                continue
+            place = scale.place(elite.accuracy)
+            block = Style(color=ink_on(place), bgcolor=colour(place))
+            text.append(f"{100 * (elite.accuracy or 0):.1f}".center(width), style=block)
+        console.print(text, no_wrap=True, overflow="crop")
+    foot = [" "] * (across.count * width + 8)
+    for place, label in across.marks():
+        start = min(round(place * width), len(foot) - len(label))
+        foot[start : start + len(label)] = label
+    console.print(Text(" " * 7 + "".join(foot).rstrip(), style="dim"), no_wrap=True)
+    titles = f"across: {across.title}; up: {up.title}"
+    console.print(Text(" " * 7 + titles, style="dim"))
+    console.print()
+
+
+def front_table(history: History) -> Table:
+    """Return the accuracy-parameters front as a table, best first."""
+    table = Table(title="front: accuracy against parameters", title_justify="left", box=None,
+                  title_style="bold", header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))  # fmt: skip
+    table.add_column("program", no_wrap=True)
+    for name in ("accuracy", "parameters", "MACs"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("origin", overflow="ellipsis", no_wrap=True)
+    table.add_column("proposer", no_wrap=True)
+    for candidate in reversed(history.front()):
+        table.add_row(
+            Text(candidate.id[:8]),
+            percent(candidate.accuracy, 2),
+            count(candidate.parameters),
+            count(candidate.macs),
+            Text(line(origin(candidate), 40)),
+            Text(line(candidate.version, 12)),
+        )
+    table.add_section()
+    return table
+
+
+def funnel_table(counted: Funnel) -> Table:
+    """Return the steps of a funnel with the reasons that stopped proposals before each."""
+    table = Table(title="\nfunnel of the children", title_justify="left", box=None,
+                  title_style="bold", header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))  # fmt: skip
+    table.add_column("step", no_wrap=True)
+    table.add_column("count", justify="right", no_wrap=True)
+    table.add_column("share", justify="right", no_wrap=True)
+    table.add_column("stopped before it")
+    whole = counted.counts.get("proposed", 0)
+    for step in STEPS:
+        reasons = [
+            f"{loss.reason.replace('_', ' ')} {count(loss.count)}"
+            for loss in counted.losses
+            if loss.step == step
+        ]
+        reached = counted.counts.get(step, 0)
+        words = Text(line(", ".join(reasons), 300), style="dim")
+        table.add_row(step, count(reached), share(reached, whole), words)
+    return table
+
+
+def comparison_table(history: History) -> Table:
+    """Return the final comparison on the test samples."""
+    table = Table(title="\ntest samples, new seeds: against the reference", title_justify="left",
+                  box=None, title_style="bold", header_style="dim", pad_edge=False,
+                  padding=(0, 2, 0, 0))  # fmt: skip
+    table.add_column("program", no_wrap=True)
+    for name in ("parameters", "accuracy", "reference", "difference", "95 % interval"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in history.comparisons:
+        table.add_row(
+            Text(clean(row.candidate[:8])),
+            count(row.parameters),
+            percent(row.accuracy, 2),
+            percent(row.accuracy_reference, 2),
+            points(row.difference),
+            f"{points(row.low)} to {points(row.high)}",
+        )
+    return table
+
+
+def _print_learning(history: History, console: Console) -> None:
+    console.print()
+    for audit in history.audits:
+        words = (
+            f"generation {audit.generation}: tau {tau(audit.tau_predictor)}, "
+            f"prior {tau(audit.tau_prior)} on {audit.pairs} pairs; by lot "
+            f"{tau(audit.tau_predictor_reserve)} and {tau(audit.tau_prior_reserve)} "
+            f"on {audit.reserve_pairs}; judge {clean(audit.judge)}"
+        )
+        _say(console, "predictor", words)
+    for tuning in history.tunings:
+        verdict = {True: "promoted", False: "refused", None: "not tuned"}[tuning.promoted]
+        gate = ""
+        if tuning.old and tuning.new:
+            gate = (
+                f", valid and new {tuning.new.valid_new} of {tuning.new.samples} "
+                f"against {tuning.old.valid_new} of {tuning.old.samples}"
+            )
+        words = f"generation {tuning.generation}: {line(tuning.version, 20)} {verdict}{gate}"
+        _say(console, "proposer", f"{words}; serving {line(tuning.serving, 20)}")

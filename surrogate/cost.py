@@ -1,0 +1,102 @@
+"""Parameters, multiply-accumulates and depth of a canonical graph, for one example.
+
+MACs are those of convolutions, Linear layers, matrix products and recurrences; what weights undergo
+before data meets them (a transpose, a sum) costs nothing here.
+"""
+
+import math
+
+from surrogate.ir import Node, Shape, Weight, refs
+
+GATES = {"GRU": 3, "LSTM": 4, "RNN": 1}
+WEIGHTED = {"Conv", "ConvTranspose", "Linear", "MatMul", "Gemm", "Einsum", *GATES}
+
+
+def parameters(nodes: list[Node], weights: dict[str, tuple[tuple[int, ...], int]]) -> int:
+    """Elements of all trained tensors that the graph uses, each counted once."""
+    sources = {
+        name
+        for node in nodes
+        for operand in node.inputs
+        if isinstance(operand, Weight)
+        for name in operand.sources
+    }
+    return sum(math.prod(weights[name][0]) for name in sources)
+
+
+def macs(nodes: list[Node]) -> int:
+    """Multiply-accumulates for one example."""
+    return sum(node_macs(node) for node in nodes)
+
+
+def depth(nodes: list[Node]) -> int:
+    """Weighted operators on the longest path."""
+    depths: dict[Node, int] = {}
+    for node in nodes:
+        has_weight = any(isinstance(operand, Weight) for operand in node.inputs)
+        own = 1 if node.op in WEIGHTED and has_weight else 0
+        depths[node] = own + max((depths[ref.node] for ref in refs(node)), default=0)
+    return max(depths.values())
+
+
+def node_macs(node: Node) -> int:
+    """Multiply-accumulates of one operator for one example."""
+    outputs = _elements(node.shape)
+    match node.op:
+        case "Conv" | "ConvTranspose":
+            kernel, channels = node.attributes["k"], node.attributes["c"]
+            groups = node.attributes.get("g", 1)
+            assert isinstance(kernel, tuple)
+            assert isinstance(channels, tuple)
+            assert isinstance(groups, int)
+            if node.op == "Conv":
+                return outputs * int(channels[0]) // groups * _product(kernel)
+            inputs = _elements(next(refs(node)).shape)
+            return inputs * int(channels[1]) // groups * _product(kernel)
+        case "Linear":
+            channels = node.attributes["c"]
+            assert isinstance(channels, tuple)
+            return outputs * int(channels[0])
+        case "MatMul" | "Gemm":
+            left = _operand_shape(node, 0)
+            axis = 0 if node.attributes.get("transA") else -1
+            return outputs * left[axis] if left else 0
+        case "GRU" | "LSTM" | "RNN":
+            return _recurrent_macs(node)
+        case "Einsum":
+            return _einsum_macs(node)
+    return 0
+
+
+def _recurrent_macs(node: Node) -> int:
+    inputs, hidden = node.attributes["c"]  # type: ignore[misc]
+    directions = 2 if node.attributes.get("bi") else 1
+    steps = next(refs(node)).shape[0].at(1) * next(refs(node)).shape[1].at(1)
+    return steps * directions * GATES[node.op] * hidden * (inputs + hidden)  # type: ignore[operator]
+
+
+def _einsum_macs(node: Node) -> int:
+    """The product of all distinct indices."""
+    left = str(node.attributes["equation"]).replace(" ", "").split("->")[0].split(",")
+    sizes: dict[str, int] = {}
+    for index, letters in enumerate(left):
+        shape = _operand_shape(node, index)
+        if "." in letters or len(letters) != len(shape):
+            return 0
+        sizes.update(zip(letters, shape, strict=True))
+    return math.prod(sizes.values())
+
+
+def _operand_shape(node: Node, index: int) -> tuple[int, ...]:
+    operand = node.inputs[index]
+    if isinstance(operand, Weight):
+        return operand.shape
+    return tuple(dim.at(1) for dim in operand.shape) if operand is not None else ()
+
+
+def _elements(shape: Shape) -> int:
+    return math.prod(dim.at(1) for dim in shape)
+
+
+def _product(values: tuple) -> int:
+    return math.prod(int(value) for value in values)

@@ -1,0 +1,18 @@
+"""The errors of the package, as one tree; messages say what, where, what was expected, what to do.
+
+SurrogateError
+`-- GraphError    an ONNX file that cannot be read as a network
+"""
+
+
+class SurrogateError(Exception):
+    """Something a person has to change; the message says what, where and how."""
+
+
+class GraphError(SurrogateError):
+    """An ONNX file that cannot be read as a network."""
+
+
+def problem(what: str, where: str, expected: str, action: str) -> str:
+    """Return the four parts of a message as one line."""
+    return f"{where}: {what}. Expected {expected}. {action}."

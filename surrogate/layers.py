@@ -1,0 +1,176 @@
+"""Spelling rules for what computes: convolutions, pooling, norms, products, recurrences.
+
+A rule takes a node as an exporter wrote it and returns it in canonical words, or the value that
+makes it superfluous. The plain case (stride 1, `same` padding, zero initial states) is left out.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from surrogate.ir import Constant, Node, Ref, Weight
+from surrogate.spelling import (
+    Raw,
+    data_input,
+    int_tuple,
+    keep_attributes,
+    keep_epsilon,
+    operand_at,
+    positive,
+)
+
+WINDOWED = ("Conv", "ConvTranspose", "AveragePool", "MaxPool", "LpPool")
+REDUCTIONS = (
+    *("ReduceMean", "ReduceMax", "ReduceMin", "ReduceSum", "ReduceProd", "ReduceL1", "ReduceL2"),
+    *("ReduceLogSum", "ReduceLogSumExp", "ReduceSumSquare"),
+)
+NORMS = {"BatchNormalization": "BatchNorm", "InstanceNormalization": "InstanceNorm"}
+
+
+def _window(node: Node, raw: Raw) -> Node:
+    """Convolutions and pooling: only what differs from the plain case is kept."""
+    rank = len(data_input(node).shape) - 2
+    weight = operand_at(node, 1)
+    kernel = int_tuple(raw.get("kernel_shape"))
+    if kernel is None:
+        assert isinstance(weight, Weight | Ref | Constant)
+        kernel = tuple(int(d if isinstance(d, int) else d.offset) for d in weight.shape[2:])
+    stride = int_tuple(raw.get("strides")) or (1,) * rank
+    dilation = int_tuple(raw.get("dilations")) or (1,) * rank
+    pads = int_tuple(raw.get("pads")) or (0,) * (2 * rank)
+    is_pool = node.op.endswith("Pool")
+    same = tuple((k - 1) * d // 2 for k, d in zip(kernel, dilation, strict=True)) * 2
+    plain = (0,) * (2 * rank) if is_pool else same
+    node.attributes = {"k": kernel}
+    optional = {"s": (stride, (1,) * rank), "d": (dilation, (1,) * rank), "p": (pads, plain)}
+    for key, (value, default) in optional.items():
+        if value != default:
+            node.attributes[key] = value
+    groups = int(raw.get("group", 1))  # type: ignore[call-overload]
+    if groups != 1:
+        node.attributes["g"] = groups
+    for key in ("auto_pad", "ceil_mode", "count_include_pad", "output_padding", "storage_order"):
+        value = raw.get(key)
+        is_set = value not in (None, 0, "NOTSET") and any(np.asarray(value).reshape(-1) != 0)
+        if is_set and not (key == "count_include_pad" and not any(pads)):
+            node.attributes[key] = value  # type: ignore[assignment]
+    if not is_pool:
+        node.attributes["c"] = (data_input(node).shape[1].offset, node.shape[1].offset)
+        node.inputs = [operand for operand in node.inputs if operand is not None]
+    return node
+
+
+def _norm(node: Node, raw: Raw) -> Node:
+    """Running statistics are buffers: neither parameters nor structure."""
+    node.op = NORMS[node.op]
+    node.inputs, node.shapes, node.types = node.inputs[:3], node.shapes[:1], node.types[:1]
+    keep_epsilon(node, raw)
+    return node
+
+
+def _layer_norm(node: Node, raw: Raw) -> Node:
+    rank = len(data_input(node).shape)
+    axis = int(raw.get("axis", -1))  # type: ignore[call-overload]
+    node.op, node.shapes, node.types = "LayerNorm", node.shapes[:1], node.types[:1]
+    node.attributes = {"a": positive((axis,), rank)}
+    keep_epsilon(node, raw)
+    return node
+
+
+def _group_norm(node: Node, raw: Raw) -> Node:
+    node.op = "GroupNorm"
+    node.attributes = {"g": int(raw["num_groups"])}  # type: ignore[call-overload]
+    keep_epsilon(node, raw)
+    return node
+
+
+def _gemm(node: Node, raw: Raw) -> Node:
+    weight = node.inputs[1]
+    is_plain = raw.get("alpha", 1.0) == raw.get("beta", 1.0) == 1.0 and not raw.get("transA", 0)
+    bias = operand_at(node, 2)
+    if is_plain and isinstance(weight, Weight) and isinstance(bias, Weight | None):
+        return _linear(node, weight, bias)
+    keep_attributes(node, raw)
+    return node
+
+
+def _matmul(node: Node, _: Raw) -> Node:
+    left, weight = node.inputs
+    if isinstance(left, Ref) and isinstance(weight, Weight) and len(weight.shape) == 2:
+        return _linear(node, weight, None)
+    return node
+
+
+def _linear(node: Node, weight: Weight, bias: Weight | None) -> Node:
+    source = data_input(node)
+    node.op, node.attributes = "Linear", {"c": (source.shape[-1].offset, node.shape[-1].offset)}
+    node.inputs = [source, weight, *([bias] if bias else [])]
+    return node
+
+
+def _reduction(node: Node, raw: Raw) -> Node:
+    rank = len(data_input(node).shape)
+    axes = int_tuple(raw.get("axes")) or int_tuple(operand_at(node, 1)) or tuple(range(rank))
+    node.attributes = {"a": positive(axes, rank)}
+    node.inputs = node.inputs[:1]
+    return node
+
+
+def _global_pool(node: Node, _: Raw) -> Node:
+    node.op = "ReduceMean" if node.op == "GlobalAveragePool" else "ReduceMax"
+    node.attributes = {"a": tuple(range(2, len(node.shape)))}
+    return node
+
+
+def _recurrent(node: Node, raw: Raw) -> Node:
+    """GRU, LSTM, RNN: zero initial states are the plain case."""
+    source, weight = data_input(node), node.inputs[1]
+    hidden = int(raw["hidden_size"])  # type: ignore[call-overload]
+    node.attributes = {"c": (source.shape[-1].offset, hidden)}
+    direction = str(raw.get("direction", "forward"))
+    if direction != "forward":
+        node.attributes[{"bidirectional": "bi"}.get(direction, "rev")] = True
+    if node.op == "GRU" and not raw.get("linear_before_reset", 0):
+        node.attributes["reset_first"] = True
+    for key in ("activations", "clip", "layout", "input_forget"):
+        if raw.get(key):
+            node.attributes[key] = raw[key]  # type: ignore[assignment]
+    states = [s for s in node.inputs[4:] if s is not None]
+    has_states = any(not isinstance(s, Constant) or s.scalar != 0.0 for s in states)
+    bias = operand_at(node, 3)
+    node.inputs = [source, weight, node.inputs[2], *([bias] if bias else [])]
+    node.inputs += states if has_states else []
+    return node
+
+
+def _dropout(node: Node, _: Raw) -> Node:
+    node.inputs, node.shapes, node.types = node.inputs[:1], node.shapes[:1], node.types[:1]
+    return node
+
+
+def _cast(node: Node, raw: Raw) -> Node | Ref:
+    source = data_input(node)
+    if source.node.types[source.output] == raw["to"]:
+        return source
+    node.attributes = {"to": int(raw["to"])}  # type: ignore[call-overload]
+    return node
+
+
+def _identity(node: Node, _: Raw) -> Ref:
+    return data_input(node)
+
+
+RULES: dict[str, Callable[[Node, Raw], Node | Ref]] = {
+    **dict.fromkeys(WINDOWED, _window),
+    **dict.fromkeys(REDUCTIONS, _reduction),
+    **dict.fromkeys(NORMS, _norm),
+    **dict.fromkeys(("GRU", "LSTM", "RNN"), _recurrent),
+    **dict.fromkeys(("GlobalAveragePool", "GlobalMaxPool"), _global_pool),
+    "Cast": _cast,
+    "Dropout": _dropout,
+    "Gemm": _gemm,
+    "GroupNormalization": _group_norm,
+    "Identity": _identity,
+    "LayerNormalization": _layer_norm,
+    "MatMul": _matmul,
+}

@@ -1,0 +1,237 @@
+import random
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM
+
+from evoprompt.candidate import Prompt, Sampling
+from evoprompt.config import ProposerSettings
+from evoprompt.errors import ModelError
+from evoprompt.grammar.edits import END, numbered
+from evoprompt.propose.addresses import AddressMask, address_tokens
+from evoprompt.propose.engine import open_engine
+from evoprompt.propose.model_files import fingerprint
+from evoprompt.propose.sampling import Draw, _drawn, sample
+from evoprompt.propose.transformers_engine import batches, chat_messages
+from tests.propose.conftest import save_tiny_model
+
+
+@pytest.fixture(scope="module")
+def engine(tiny_model):
+    return open_engine(ProposerSettings(model=str(tiny_model), threads=1))
+
+
+@pytest.fixture(scope="module")
+def prompts(parents) -> list[Prompt]:
+    return [
+        Prompt(
+            text=f"{numbered(p.source)}# 1x40 acc {80 + i} size 4k -> any\n# edit\n",
+            template="mutate",
+            template_hash="0",
+            operator="mutate",
+            parents=(p.id,),
+            parent_source=p.source,
+        )
+        for i, p in enumerate(parents[:4])
+    ]
+
+
+SAMPLINGS = [Sampling(t, 3, seed, 0.95, 24) for seed, t in enumerate((0.2, 0.8, 1.0, 2.0))]
+
+
+def texts(replies):
+    return [[reply.text for reply in group] for group in replies]
+
+
+def make_adapter(base, folder, print_of=None):
+    model = AutoModelForCausalLM.from_pretrained(base)
+    tuned = get_peft_model(
+        model, LoraConfig(r=2, lora_alpha=64, target_modules=["q_proj", "up_proj"])
+    )
+    with torch.no_grad():
+        for name, parameter in tuned.named_parameters():
+            if "lora_B" in name:
+                parameter.fill_(0.05)
+    tuned.save_pretrained(str(folder))
+    (folder / "base.json").write_text(f'{{"fingerprint": "{print_of or fingerprint(base)}"}}')
+    return folder
+
+
+@pytest.fixture
+def adapter(tiny_model, tmp_path):
+    return make_adapter(tiny_model, tmp_path / "v001")
+
+
+def test_a_call_is_repeated_exactly_whatever_was_drawn_before(engine, prompts):
+    first = engine.sample(prompts, SAMPLINGS)
+    torch.rand(7)
+    random.random()
+    np.random.rand(3)
+    engine.sample(prompts[:1], [replace(SAMPLINGS[0], seed=99)])
+    torch.manual_seed(123)
+    before = torch.get_rng_state()
+    assert engine.sample(prompts, SAMPLINGS) == first
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_seeds_and_siblings_differ(engine, prompts):
+    one = engine.sample(prompts[:1], [replace(SAMPLINGS[2], seed=1)])
+    two = engine.sample(prompts[:1], [replace(SAMPLINGS[2], seed=2)])
+    assert texts(one) != texts(two)
+    assert len(set(texts(one)[0])) == 3
+
+
+def test_a_prompts_replies_hardly_depend_on_its_neighbours(engine, prompts):
+    together = texts(engine.sample(prompts, SAMPLINGS))
+    alone = [texts(engine.sample([p], [s]))[0] for p, s in zip(prompts, SAMPLINGS, strict=True)]
+    assert together == alone
+
+
+def test_replies_have_the_asked_count_and_length(engine, prompts):
+    wanted = [replace(s, count=i + 1, max_tokens=5 + i) for i, s in enumerate(SAMPLINGS)]
+    for i, group in enumerate(engine.sample(prompts, wanted)):
+        assert len(group) == i + 1
+        for reply in group:
+            assert 1 <= reply.token_count <= 5 + i
+            assert reply.is_finished == reply.text.endswith(END)
+            assert reply.is_finished or reply.token_count == 5 + i
+
+
+def test_almost_greedy_sampling_writes_what_the_models_own_generate_writes(engine, prompts):
+    tokens = [engine.base.encode_prompt(prompt.text) for prompt in prompts]
+    draws = [Draw(each, 1e-4, 1.0, 2, 0, 24) for each in tokens]
+    written = sample(engine._model, draws, engine._end_tokens)
+    for each, replies in zip(tokens, written, strict=True):
+        alone = torch.tensor([each])
+        expected = engine._model.generate(
+            alone, attention_mask=torch.ones_like(alone), do_sample=False, max_new_tokens=24
+        )
+        assert replies == [expected[0, len(each) :].tolist()] * 2
+
+
+def test_the_nucleus_and_the_temperature_are_each_rows_own():
+    logits = torch.tensor([[2.0, 1.0, 0.0, -1.0]]).repeat(4, 1)
+    temperature = torch.tensor([1e-3, 1.0, 1.0, 1000.0])
+    top_p = torch.tensor([1.0, 0.5, 1.0, 1.0])
+    uniform = torch.tensor([0.999, 0.999, 0.999, 0.999])
+    drawn = _drawn(logits, temperature, top_p, uniform).tolist()
+    assert drawn == [0, 0, 3, 3]
+
+
+def test_the_draws_have_the_models_distribution():
+    share = torch.tensor([0.5, 0.3, 0.15, 0.05])
+    count = 20_000
+    uniform = torch.rand(count, generator=torch.Generator().manual_seed(0))
+    ones = torch.ones(count)
+    drawn = _drawn(share.log()[None].repeat(count, 1), ones, ones, uniform)
+    found = torch.bincount(drawn, minlength=4) / count
+    assert torch.allclose(found, share, atol=0.015)
+    nucleus = _drawn(share.log()[None].repeat(count, 1), ones, ones * 0.9, uniform)
+    assert torch.bincount(nucleus, minlength=4)[3] == 0
+
+
+def test_address_tokens_name_existing_lines_only(engine, prompts, tokenizer):
+    vocabulary = tokenizer.get_vocab()
+    line_of = {vocabulary[f"L{n}"]: n for n in range(1, 100)}
+    donor_of = {vocabulary[f"D{n}"]: n for n in range(1, 61)}
+    lines = (numbered(prompts[0].parent_source) or "").count("\n")
+    tokens = engine.base.encode_prompt(prompts[0].text)
+    draw = Draw(tokens, 5.0, 1.0, 32, 0, 60, line_count=lines, donor_count=2)
+    ends = [vocabulary[END]]
+    free = sample(engine._model, [draw], ends)[0]
+    ruled = sample(engine._model, [draw], ends, engine._addresses)[0]
+    assert any(line_of.get(t, 0) > lines for reply in free for t in reply)
+    for reply in ruled:
+        drawn = [line_of[t] for t in reply if t in line_of]
+        assert all(number <= lines for number in drawn)
+        assert drawn == sorted(drawn)
+        assert all(donor_of[t] <= 2 for t in reply if t in donor_of)
+
+
+def test_the_address_rule_needs_one_token_per_line(tokenizer):
+    assert address_tokens({"L1": 5, "D1": 6}, 10) is None
+    tokens = address_tokens(tokenizer.get_vocab(), 1024)
+    assert tokens is not None
+    mask = AddressMask(tokens, torch.tensor([4, 9]), torch.tensor([0, 1]))
+    mask.add(torch.tensor([tokenizer.convert_tokens_to_ids("L3")] * 2))
+    mask.keep(torch.tensor([1]))
+    allowed = (~mask.forbidden())[0]
+    numbers = sorted(tokens.line_V[allowed & (tokens.line_V >= 0)].tolist())
+    assert numbers == [3, 4, 5, 6, 7, 8, 9]
+
+
+def test_an_adapter_changes_the_replies_and_the_base_comes_back_exactly(engine, prompts, adapter):
+    before = engine.sample(prompts, SAMPLINGS)
+    engine.use("v001", adapter)
+    assert engine.version == "v001"
+    assert texts(engine.sample(prompts, SAMPLINGS)) != texts(before)
+    engine.use("base", None)
+    assert engine.version == "base"
+    assert engine.sample(prompts, SAMPLINGS) == before
+
+
+def test_an_adapter_of_another_base_is_refused_and_the_old_one_stays(
+    engine, prompts, tiny_model, tmp_path
+):
+    before = engine.sample(prompts, SAMPLINGS)
+    other = make_adapter(tiny_model, tmp_path / "v002", print_of="f" * 64)
+    with pytest.raises(ModelError, match=r"another base model.*Expected.*--proposer.model"):
+        engine.use("v002", other)
+    assert engine.version == "base"
+    assert engine.sample(prompts, SAMPLINGS) == before
+
+
+def test_damaged_adapters_are_refused(engine, adapter, tmp_path):
+    weights = adapter / "adapter_model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-9])
+    with pytest.raises(ModelError, match="truncated"):
+        engine.use("v001", adapter)
+    weights.unlink()
+    (adapter / "adapter_model.bin").write_bytes(b"\x80\x04")
+    with pytest.raises(ModelError, match="pickled"):
+        engine.use("v001", adapter)
+    with pytest.raises(ModelError, match="no adapter here"):
+        engine.use("v001", tmp_path / "nowhere")
+    shutil.rmtree(adapter)
+
+
+def test_a_context_too_small_for_the_prompt_is_said_with_the_numbers(tokenizer, prompts, tmp_path):
+    folder = save_tiny_model(tmp_path / "short", tokenizer, context=40)
+    short = open_engine(ProposerSettings(model=str(folder), threads=1))
+    with pytest.raises(ModelError, match=r"takes \d+ tokens and the model's context is 40"):
+        short.sample(prompts[:1], SAMPLINGS[:1])
+
+
+def test_replies_are_encoded_with_the_end_that_the_model_writes(engine, tokenizer):
+    ids = engine.base.encode_reply("@L1\n        x = 1\n@end")
+    assert ids[-1] == tokenizer.convert_tokens_to_ids(END)
+    assert ids.count(ids[-1]) == 1
+    assert tokenizer.decode(ids) == "@L1\n        x = 1\n@end"
+
+
+def test_chat_models_get_messages_in_their_own_template(tokenizer, prompts, tmp_path):
+    folder = save_tiny_model(tmp_path / "chat", tokenizer)
+    (folder / "chat_template.jinja").write_text(
+        "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}"
+        "{% if enable_thinking %}<think>{% endif %}<assistant>"
+    )
+    chat = open_engine(ProposerSettings(model=str(folder), threads=1))
+    sent = tokenizer.decode(chat.base.encode_prompt("## system\nBe brief.\n## user\nHello\n"))
+    assert sent == "<system>Be brief.<user>Hello<assistant>"
+    assert chat_messages("Hello\n") == [{"role": "user", "content": "Hello"}]
+
+
+def test_batches_keep_the_order_and_the_limit():
+    draws = [Draw([1], 1.0, 1.0, count, 0, 5) for count in (3, 3, 9, 1, 1)]
+    assert [[d.count for d in batch] for batch in batches(draws, 6)] == [[3, 3], [9], [1, 1]]
+
+
+def test_closing_gives_the_model_back(tiny_model):
+    engine = open_engine(ProposerSettings(model=str(tiny_model), threads=1))
+    engine.close()
+    assert not hasattr(engine, "_model")

@@ -1,0 +1,58 @@
+"""A search killed at random moments and resumed ends where one never killed ends."""
+
+import random
+import time
+
+import pytest
+
+from evoprompt.config import smoke
+from evoprompt.ledger import content_hash
+from tests.whole.searching import Killable, events_of, run_resume, run_search, tiny
+
+# In the order in which a search of two generations passes them, every stage at least once.
+KILLS = (
+    "propose", "screen", "train", "score", "choose", "train", "archive", "learn",
+    "propose", "score", "train", "learn", "final",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def never_killed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    return run_search(folder, smoke())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_killed_in_every_stage_and_resumed_equals_never_killed(never_killed, tmp_path):
+    moment = time.time_ns()
+    print(f"moments drawn from {moment}")
+    rng = random.Random(moment)
+    folder = tmp_path / "killed"
+    for stage in KILLS:
+        search = Killable(folder)
+        assert search.wait_for_new_event_of(stage, 120), f"the search ended before stage {stage}"
+        time.sleep(rng.random() * 0.3)
+        search.kill()
+    Killable(folder).finish(300)
+    killed = events_of(folder)
+    assert [e.key for e in killed] == [e.key for e in never_killed]
+    assert killed == never_killed or content_hash(killed) == content_hash(never_killed)
+
+
+@pytest.mark.slow
+def test_another_seed_gives_other_programs_and_another_hash(never_killed, tmp_path):
+    other = run_search(tmp_path / "other", tiny(seed=1))
+
+    def replies(events):
+        return [e.payload["reply"] for e in events if e.kind == "proposed" and e.generation == 1]
+
+    assert replies(other) != replies(never_killed)
+    assert content_hash(other) != content_hash(never_killed)
+
+
+@pytest.mark.slow
+def test_resuming_a_search_that_has_ended_changes_nothing(tmp_path):
+    folder = tmp_path / "ended"
+    before = run_search(folder, tiny())
+    assert run_resume(folder) == before
