@@ -102,6 +102,12 @@ def _gather(attributes: Attributes, inputs: Arrays) -> np.ndarray:
     return np.take(_array(inputs, 0), _array(inputs, 1), axis=axis)
 
 
+def _range(_: Attributes, inputs: Arrays) -> np.ndarray:
+    start, stop, step = (_array(inputs, index).reshape(()) for index in range(3))
+    count = max(0, int(np.ceil((stop - start) / step)))
+    return (start + np.arange(count) * step).astype(start.dtype)
+
+
 def _concat(attributes: Attributes, inputs: Arrays) -> np.ndarray:
     arrays = [_array(inputs, index) for index in range(len(inputs))]
     return np.concatenate(arrays, axis=int(attributes["axis"]))  # type: ignore[call-overload]
@@ -168,7 +174,7 @@ _RULES: dict[str, Callable[[Attributes, Arrays], np.ndarray | list[np.ndarray]]]
         _array(i, 0), np.broadcast_shapes(_array(i, 0).shape, tuple(_array(i, 1).tolist()))
     ),
     "Gather": _gather,
-    "Range": lambda _, i: np.arange(*(_array(i, k).reshape(())[()] for k in range(3))),
+    "Range": _range,
     "Reshape": _reshape,
     "Slice": _slice,
     "Squeeze": _squeeze,

@@ -18,12 +18,22 @@ HASH_VERSION = "1"
 def put_in_order(outputs: list[Ref]) -> list[Node]:
     """Sort the operands of commutative operators; returns the nodes in canonical order."""
     nodes = live_nodes(outputs)
+    _trim(nodes, outputs)
     colours = _colours(nodes, outputs)
     heights = _heights(nodes)
     for node in nodes:
         if node.op in COMMUTATIVE:
             node.inputs.sort(key=lambda operand: _operand_rank(operand, colours, heights))
     return _numbered(outputs, colours, heights)
+
+
+def _trim(nodes: list[Node], outputs: list[Ref]) -> None:
+    """Forget the outputs that nothing reads, such as the last state of a recurrence."""
+    used: dict[Node, int] = defaultdict(int)
+    for ref in [*outputs, *(ref for node in nodes for ref in refs(node))]:
+        used[ref.node] = max(used[ref.node], ref.output)
+    for node in nodes:
+        node.shapes, node.types = node.shapes[: used[node] + 1], node.types[: used[node] + 1]
 
 
 def graph_hash(nodes: list[Node], outputs: list[Ref]) -> str:

@@ -31,11 +31,12 @@ def pretrain(
     seed: int = 0,
     report: Callable[[str], None] = print,
 ) -> tuple[Encoder, dict[str, np.ndarray]]:
-    """Return a trained encoder and its projection (mean, basis)."""
+    """Return an encoder and how to use its vectors: `mean`, `basis`, the features' `spread`."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     graphs = [parse(text) for text in texts]
-    sizes = np.stack([graph_features(graph) for graph in graphs])
+    features = np.stack([graph_features(graph) for graph in graphs])
+    sizes = features[:, [len(np.unique(column)) > 4 for column in features.T]]
     columns = sizes if proxies is None else np.hstack([sizes, proxies])
     weights = np.ones(columns.shape[1])
     if proxies is not None:
@@ -66,7 +67,8 @@ def pretrain(
                 break
         epoch += 1
     report(f"{epoch} epochs, {step} steps, " + _explained(encoder, graphs, targets, held, sizes))
-    return encoder.eval(), projection(embed(encoder.eval(), [texts[i] for i in kept]))
+    found = projection(embed(encoder.eval(), [texts[int(i)] for i in kept]))
+    return encoder, {**found, "spread": features.std(0)}
 
 
 def _normal(column: np.ndarray) -> np.ndarray:

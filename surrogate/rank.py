@@ -21,5 +21,5 @@ def kendall_tau(first: np.ndarray, second: np.ndarray) -> float:
     a, b = a[usable], b[usable]
     if len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
         return 0.0
-    tau = float(kendalltau(a, b).statistic)
+    tau = float(kendalltau(a, b)[0])  # type: ignore[arg-type]
     return tau if np.isfinite(tau) else 0.0

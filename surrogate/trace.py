@@ -22,7 +22,7 @@ LAYOUT = {
     *("Slice", "Split", "Concat", "Gather", "Transpose", "Reshape", "Flatten"),
     *("Squeeze", "Unsqueeze", "Cast", "Expand"),
 }
-Sizes = tuple[tuple[int, ...], ...]
+Sizes = tuple[tuple[int, ...], tuple[int, ...]]
 """Shape at each probe."""
 
 
@@ -67,6 +67,8 @@ class Tracer:
             return
         inputs = [self.operands.get(name) if name else None for name in proto.input]
         inputs = self._open_batch(proto.op_type, inputs)
+        if proto.op_type == "CastLike":
+            proto, inputs = self._cast_like(proto, attributes, inputs)
         has_data = any(isinstance(operand, Ref) for operand in inputs)
         if proto.op_type in ("Shape", "Size"):
             self._shape_of(proto, attributes, inputs[0])
@@ -76,6 +78,15 @@ class Tracer:
             has_weight = any(isinstance(operand, Weight) for operand in inputs)
             if has_weight or not self._fold(proto, attributes, inputs):
                 self._derived(proto, attributes, inputs)
+
+    def _cast_like(
+        self, proto: onnx.NodeProto, attributes: dict[str, object], inputs: list[Operand]
+    ) -> tuple[onnx.NodeProto, list[Operand]]:
+        """The same as a Cast to the type of the second operand."""
+        attributes["to"] = self.types[proto.input[1]]
+        cast = helper.make_node("Cast", [proto.input[0]], list(proto.output))
+        cast.attribute.append(helper.make_attribute("to", self.types[proto.input[1]]))
+        return cast, inputs[:1]
 
     def _open_batch(self, op: str, inputs: list[Operand]) -> list[Operand]:
         """In a file traced at one fixed batch size, let the constant targets of Reshape grow."""
@@ -100,7 +111,8 @@ class Tracer:
             values = sizes[start:end]  # type: ignore[misc]
             is_size = proto.op_type == "Size"
             arrays.append(np.array(np.prod(sizes) if is_size else values, np.int64))
-        self._put(proto.output[0], _constant(*arrays), int(onnx.TensorProto.INT64))
+        first, second = arrays
+        self._put(proto.output[0], _constant(first, second), int(onnx.TensorProto.INT64))
 
     def _fold(
         self, proto: onnx.NodeProto, attributes: dict[str, object], inputs: list[Operand]
@@ -271,7 +283,8 @@ def _sizes(operand: Operand) -> Sizes:
     if isinstance(operand, Weight):
         return operand.shape, operand.shape
     assert operand is not None
-    return tuple(tuple(dim.at(probe) for dim in operand.shape) for probe in PROBES)
+    first, second = (tuple(dim.at(probe) for dim in operand.shape) for probe in PROBES)
+    return first, second
 
 
 def _is_static(operand: Operand) -> bool:

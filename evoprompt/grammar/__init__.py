@@ -1,4 +1,5 @@
-"""The program generator: seeds, random programs, edits, and the control arm without a language model.
+"""The program generator: seeds, random programs, edits, and the control arm without a language
+model.
 
 A foundation: it imports the standard library only, and every room may import it.
 """

@@ -1,14 +1,18 @@
-"""The helper classes ("blocks") that a program of the grammar may define, as text templates with open places.
+"""The helper classes ("blocks") that a program of the grammar may define, as text templates with
+open places.
 
-In: the kind of a block, the texts for its open places, and the number of spatial dimensions (1 or 2).
-Out: the lines of its class, the block recovered from such lines, and its parameter count.
-Every number is legal in every argument (kernels are odd), so an edit of one number never breaks a program.
-Not promised: that a block fits everywhere; `shapes.py` knows where strides and long sequences are allowed.
+In: the kind of a block, the texts for its open places, and the number of spatial dimensions (1 or
+2).
+Out: the lines of its class, the block recovered from such lines, and its parameter count. Every
+number is legal in every argument (kernels are odd), so an edit of one number never breaks a
+program.
+Not promised: that a block fits everywhere; `shapes.py` knows where strides and long sequences are
+allowed.
 """
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from random import Random
 
 TEMPLATES = {
@@ -42,7 +46,7 @@ class SeparableBlock(nn.Module):
         self.norm = <norm>
     def forward(self, x):
         return F.<activation>(self.norm(self.depthwise(self.pointwise(x))))
-""",
+""",  # noqa: E501
     "SqueezeExciteBlock": """
 class SqueezeExciteBlock(nn.Module):
     def __init__(self, channels, kernel, stride):
@@ -181,7 +185,9 @@ ARGUMENTS = {
 
 @dataclass(frozen=True)
 class Block:
-    """One helper class: its kind, and one text for each of its open places (the order of `SLOTS[kind]`)."""
+    """One helper class: its kind, and one text for each of its open places (the order of
+    `SLOTS[kind]`).
+    """
 
     kind: str
     choices: tuple[str, ...] = ()
@@ -212,7 +218,7 @@ def _fill(text: str, values: dict[str, str]) -> str:
     return _SLOT.sub(lambda match: values.get(match[1], match[0]), text)
 
 
-@lru_cache(maxsize=None)
+@cache
 def block_lines(block: Block, dimensions: int) -> tuple[str, ...]:
     """The lines of the class, without blank lines."""
     texts = DIMENSION_TEXTS[dimensions]
@@ -220,9 +226,11 @@ def block_lines(block: Block, dimensions: int) -> tuple[str, ...]:
     return tuple(_fill(TEMPLATES[block.kind].strip("\n"), texts | choices).split("\n"))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _pattern(kind: str, dimensions: int) -> re.Pattern[str]:
-    """The template as a regular expression: one named group per open place, repeated places must agree."""
+    """The template as a regular expression: one named group per open place, repeated places must
+    agree.
+    """
     texts = DIMENSION_TEXTS[dimensions]
     out, seen = "", set()
     for piece in re.split(r"(<\w+>)", TEMPLATES[kind].strip("\n")):
@@ -253,7 +261,9 @@ def parse_block(lines: tuple[str, ...], dimensions: int) -> Block | None:
 
 
 def block_parameters(block: Block, values: tuple[int, ...], inputs: int, dimensions: int) -> int:
-    """Trainable parameters of one use of the block on `inputs` channels; `values` as in `ARGUMENTS[kind]`."""
+    """Trainable parameters of one use of the block on `inputs` channels; `values` as in
+    `ARGUMENTS[kind]`.
+    """
     slot = dict(zip(SLOTS[block.kind], block.choices, strict=True))
     argument = dict(zip(ARGUMENTS[block.kind], values, strict=True))
     width = argument.get("channels", 0)
@@ -284,7 +294,9 @@ def block_parameters(block: Block, values: tuple[int, ...], inputs: int, dimensi
 
 
 def _recurrent_parameters(kind: str, cell: str, hidden: int, inputs: int) -> int:
-    """Both directions of a GRU (3 gates) or an LSTM (4), with the projection in front where there is one."""
+    """Both directions of a GRU (3 gates) or an LSTM (4), with the projection in front where there
+    is one.
+    """
     gates = 3 if cell == "GRU" else 4
     if kind == "SequenceBlock":
         return 2 * gates * hidden * (inputs + hidden + 2)

@@ -1,8 +1,9 @@
 """The canonical lines of a program: what the numbered view shows and what edits speak about.
 
-In: any Python source. Out: its lines without imports, comments, docstrings and blank lines; and back,
-a source with the imports in front and blank lines where a person would put them.
-Not promised: that layout inside a statement is normalised; a program keeps its own names and line breaks.
+In: any Python source. Out: its lines without imports, comments, docstrings and blank lines; and
+back, a source with the imports in front and blank lines where a person would put them.
+Not promised: that layout inside a statement is normalised; a program keeps its own names and line
+breaks.
 """
 
 import ast
@@ -14,7 +15,9 @@ MAXIMUM_LINES = 99  # the built-in model has one token per line number, up to L9
 
 
 def canonical_lines(source: str) -> list[str] | None:
-    """The lines that are numbered; None if the source does not parse or has more than 99 such lines."""
+    """The lines that are numbered; None if the source does not parse or has more than 99 such
+    lines.
+    """
     split = _split(source)
     if split is None or not 0 < len(split[1]) <= MAXIMUM_LINES:
         return None
@@ -28,7 +31,9 @@ def header_of(source: str) -> str:
 
 
 def source_of(lines: list[str], header: str = HEADER) -> str:
-    """Canonical lines as a source: imports first, two blank lines before a class, one before a method."""
+    """Canonical lines as a source: imports first, two blank lines before a class, one before a
+    method.
+    """
     out = [header.rstrip("\n")]
     previous = ""
     for line in lines:
@@ -42,13 +47,14 @@ def source_of(lines: list[str], header: str = HEADER) -> str:
 
 
 def segments(lines: list[str]) -> list[tuple[str, list[str]]]:
-    """The top-level statements as (first line up to the parenthesis, lines), for instance ("class Net", ...)."""
+    """The top-level statements as (first line up to the parenthesis, lines), for instance ("class
+    Net", ...).
+    """
     out: list[tuple[str, list[str]]] = []
     for line in lines:
-        top_level = not line.startswith((" ", ")", "]", "}"))
-        if top_level and not (out and out[-1][1][-1].startswith("@")):
-            out.append(("", []))
-        elif not out:
+        is_top_level = not line.startswith((" ", ")", "]", "}"))
+        follows_decorator = bool(out) and out[-1][1][-1].startswith("@")
+        if not out or (is_top_level and not follows_decorator):
             out.append(("", []))
         out[-1][1].append(line)
         if not out[-1][0] or out[-1][0].startswith("@"):
@@ -57,10 +63,12 @@ def segments(lines: list[str]) -> list[tuple[str, list[str]]]:
 
 
 def _split(source: str) -> tuple[list[str], list[str]] | None:
-    """(import lines, other lines) with comments, docstrings and blank lines removed; None if unparsable."""
+    """(import lines, other lines) with comments, docstrings and blank lines removed; None if
+    unparsable.
+    """
     if source.startswith(HEADER) and "#" not in source and '"' not in source:
-        rest = source[len(HEADER) :].split("\n")
-        return HEADER.rstrip("\n").split("\n"), [line.rstrip() for line in rest if line.strip()]
+        rest = [line.rstrip() for line in source[len(HEADER) :].split("\n")]
+        return HEADER.splitlines(), [line for line in rest if line]
     try:
         tree = ast.parse(source)
         lines = _without_comments(source)
@@ -95,8 +103,7 @@ def _docstring_lines(tree: ast.Module) -> list[int]:
     for node in ast.walk(tree):
         if not isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)):
             continue
-        first = node.body[0] if node.body else None
-        is_text = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
-        if is_text and isinstance(first.value.value, str) and (len(node.body) > 1):
-            numbers += range(first.lineno, (first.end_lineno or first.lineno) + 1)
+        match node.body:
+            case [ast.Expr(value=ast.Constant(value=str())) as first, _, *_]:
+                numbers += range(first.lineno, (first.end_lineno or first.lineno) + 1)
     return numbers

@@ -1,8 +1,11 @@
-"""Edits: a child told as changes to the numbered lines of its parent, and taken over from a donor by reference.
+"""Edits: a child told as changes to the numbered lines of its parent, and taken over from a donor
+by reference.
 
-In: canonical lines of the parent, the child's lines or a model's reply, and the donor lines of the prompt.
-Out: an edit script (`derive`) or the child's source (`apply`). A script is `@L4-L6` replace, `@L4+` insert after,
-each followed by new lines or by ` D2-D5` (donor lines) in the header, in order, ended by `@end`.
+In: canonical lines of the parent, the child's lines or a model's reply, and the donor lines of the
+prompt.
+Out: an edit script (`derive`) or the child's source (`apply`). A script is `@L4-L6` replace, `@L4+`
+insert after, each followed by new lines or by ` D2-D5` (donor lines) in the header, in order, ended
+by `@end`.
 Not promised: that the child runs.
 """
 
@@ -21,7 +24,10 @@ _ADDRESS = re.compile(r"@L(\d+)(?:(\+)|-L(\d+))?(?: D(\d+)(?:-D(\d+))?)?$")
 
 
 class EditError(Exception):
-    """A reply that is no edit of the parent; `reason` is no_edit, bad_edit, unchanged or truncated."""
+    """A reply that is no edit of the parent.
+
+    `reason` is no_edit, bad_edit, unchanged or truncated.
+    """
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
@@ -41,7 +47,8 @@ def numbered(source: str) -> str | None:
 
 
 def apply(parent_source: str, reply: str, donor: list[str] | tuple[str, ...] = ()) -> str:
-    """The child's source: the parent's canonical lines with the reply's changes, the parent's imports in front.
+    """The child's source: the parent's canonical lines with the reply's changes, the parent's
+    imports in front.
 
     Raises:
         EditError: no_edit, truncated (no `@end`), bad_edit or unchanged.
@@ -123,8 +130,8 @@ def derive(
 ) -> list[str]:
     """The script, without `@end`, that turns the parent's lines into the child's.
 
-    Classes are aligned by name, lines inside a class by difflib; new lines that stand in the donor become a
-    reference. Where classes changed places the whole text is aligned instead.
+    Classes are aligned by name, lines inside a class by difflib; new lines that stand in the donor
+    become a reference. Where classes changed places the whole text is aligned instead.
     """
     script = _derive_by_class(parent, child, donor)
     if script and apply_lines(parent, script, donor) == child:
@@ -168,10 +175,9 @@ def _derive_block(
 
 def _edit(start: int, end: int, new: list[str], donor: list[str] | tuple[str, ...]) -> list[str]:
     """One edit of the lines start..end (end = start - 1: an insertion)."""
+    address = f"@L{start}" if start == end else f"@L{start}-L{end}"
     if end < start:
         address = f"@L{end}+"
-    else:
-        address = f"@L{start}" if start == end else f"@L{start}-L{end}"
     for first in range(len(donor) - len(new) + 1 if new else 0):
         if list(donor[first : first + len(new)]) == new:
             last = f"-D{first + len(new)}" if len(new) > 1 else ""
@@ -180,9 +186,11 @@ def _edit(start: int, end: int, new: list[str], donor: list[str] | tuple[str, ..
 
 
 def donor_lines(source: str, rng: Random) -> list[str]:
-    """What a prompt offers of a second parent: one to three entries of its body and the classes they use.
+    """What a prompt offers of a second parent: one to three entries of its body and the classes
+    they use.
 
-    Where it has no `self.body` of one layer per line: up to three lines of `Net`. Empty if there is nothing.
+    Where it has no `self.body` of one layer per line: up to three lines of `Net`. Empty if there is
+    nothing.
     """
     lines = canonical_lines(source)
     if lines is None:
@@ -205,7 +213,9 @@ def body_lines(lines: list[str]) -> list[str]:
 
 
 def with_classes(lines: list[str], run: list[str]) -> list[str]:
-    """The classes of the program that the lines use, directly or through each other, then the lines."""
+    """The classes of the program that the lines use, directly or through each other, then the
+    lines.
+    """
     parts = {name.removeprefix("class "): part for name, part in segments(lines)}
     needed: set[str] = set()
     texts = list(run)
@@ -230,7 +240,8 @@ def _loose_lines(lines: list[str], rng: Random) -> list[str]:
 def complete(source: str) -> tuple[str, tuple[str, ...]]:
     """The source with known block classes added that it uses but does not define, and their names.
 
-    Two in five failing edits of the built-in model forgot a class (facts.md, "The same with edits").
+    Two in five failing edits of the built-in model forgot a class (facts.md, "The same with
+    edits").
     """
     lines = canonical_lines(source)
     if lines is None:

@@ -1,9 +1,9 @@
 """The programs that a search starts from: well-known small networks, written by the grammar.
 
-In: the input shape and the number of classes. Out: name -> source, at least eight programs for any of the shapes
-(C, L), (C, H, W) and (F,).
-Not promised: that the names fit exactly on large inputs; there a strided convolution stands in front of
-attention and recurrence.
+In: the input shape and the number of classes. Out: name -> source, at least eight programs for any
+of the shapes (C, L), (C, H, W) and (F,).
+Not promised: that the names fit exactly on large inputs; there a strided convolution stands in
+front of attention and recurrence.
 """
 
 from dataclasses import replace
@@ -11,19 +11,18 @@ from math import prod
 from random import Random
 
 from evoprompt.grammar.blocks import default_block
-from evoprompt.grammar.shapes import MAXIMUM_POSITIONS, repair
+from evoprompt.grammar.shapes import MAXIMUM_POSITIONS, SEQUENCE_KINDS, repair
 from evoprompt.grammar.spec import Entry, Head, Hidden, Spec, needed_kinds, render
 
 RELU = Entry("activation", ("ReLU",))
-POOLED = Head("Avg", 1)
 
 
 def _conv(channels: int, kernel: int, stride: int, padding: int) -> tuple[Entry, ...]:
     return (Entry("conv", (channels, kernel, stride, padding)), RELU)
 
 
-# MNIST-1D's baselines (Greydanus 2020, github.com/greydanus/mnist1d, models.py) and relatives. On (1, 40) with ten
-# classes reference_cnn has 5,210 parameters, gru 5,134, mlp 15,210.
+# MNIST-1D's baselines (Greydanus 2020, github.com/greydanus/mnist1d, models.py) and relatives.
+# On (1, 40) with ten classes reference_cnn has 5,210 parameters, gru 5,134, mlp 15,210.
 _PROGRAMS: dict[str, tuple[tuple[Entry, ...], Head]] = {
     "reference_cnn": (_conv(25, 5, 2, 1) + _conv(25, 3, 2, 1) + _conv(25, 3, 2, 1), Head()),
     "gru": ((Entry("SequenceBlock", (6,)),), Head()),
@@ -41,8 +40,11 @@ _PROGRAMS: dict[str, tuple[tuple[Entry, ...], Head]] = {
         Head(),
     ),
     "depthwise_separable_cnn": (
-        _conv(16, 5, 2, 2)
-        + (Entry("SeparableBlock", (25, 5, 2)), Entry("SeparableBlock", (32, 5, 2))),
+        (
+            *_conv(16, 5, 2, 2),
+            Entry("SeparableBlock", (25, 5, 2)),
+            Entry("SeparableBlock", (32, 5, 2)),
+        ),
         Head(),
     ),
     "dilated_cnn": (
@@ -86,14 +88,17 @@ def seeds(in_shape: tuple[int, ...], num_classes: int) -> dict[str, str]:
 
 
 def _for_large_inputs(spec: Spec) -> Spec:
-    """Strided convolutions in front of what would read too many positions, pooling behind huge bodies."""
-    positions = prod(spec.in_shape if spec.is_flat else spec.in_shape[1:])
+    """Strided convolutions in front of what would read too many positions, and pooling behind."""
+    sides = spec.in_shape if spec.is_flat else spec.in_shape[1:]
     kinds = {entry.kind for entry in spec.body}
-    if positions <= MAXIMUM_POSITIONS or not spec.body:
+    if prod(sides) <= MAXIMUM_POSITIONS or not kinds & set(SEQUENCE_KINDS):
         return spec
+    stem: tuple[Entry, ...] = ()
+    while prod(sides) > MAXIMUM_POSITIONS:
+        stem += _conv(8, 5, 2, 2)
+        sides = tuple(-(-side // 2) for side in sides)
+    body = stem + spec.body
     if "SequenceBlock" in kinds:
-        body = (*_conv(8, 5, 2, 2), *_conv(8, 3, 2, 1), Entry("RecurrentBlock", (12,)))
-        return replace(spec, body=body, blocks=(default_block("RecurrentBlock"),), head=POOLED)
-    if "AttentionBlock" in kinds:
-        return replace(spec, body=(*_conv(8, 5, 2, 2), *spec.body), head=POOLED)
-    return spec
+        body = (*stem, Entry("RecurrentBlock", (12,)))
+    blocks = tuple(default_block(kind) for kind in needed_kinds(body))
+    return replace(spec, body=body, blocks=blocks, head=Head("Avg", 1))

@@ -1,7 +1,7 @@
 """Shapes and sizes of a program of the grammar, computed without running it, and its repair.
 
-In: a `Spec`. Out: channels and spatial size behind every entry, the parameter count, or the nearest spec that
-builds, runs and exports for its input shape.
+In: a `Spec`. Out: channels and spatial size behind every entry, the parameter count, or the nearest
+spec that builds, runs and exports for its input shape.
 Not promised: anything about programs outside the grammar.
 """
 
@@ -59,7 +59,9 @@ def entry_shape(entry: Entry, shape: Shape) -> Shape:
 
 
 def _block_values(entry: Entry, shape: Shape) -> tuple[int, ...]:
-    """The arguments in the order of `ARGUMENTS`; a SequenceBlock reads its input channels from the shape."""
+    """The arguments in the order of `ARGUMENTS`; a SequenceBlock reads its input channels from the
+    shape.
+    """
     return (shape.channels, *entry.arguments) if entry.kind == "SequenceBlock" else entry.arguments
 
 
@@ -99,9 +101,11 @@ def head_features(spec: Spec, shape: Shape) -> int:
 
 
 def repair(spec: Spec, rng: Random) -> Spec:
-    """The nearest legal program: sizes stay at 2 or more, long sequences and extra classes are replaced.
+    """The nearest legal program: sizes stay at 2 or more, long sequences and extra classes are
+    replaced.
 
-    The definitions of classes that are already there are kept, unused ones dropped, missing ones drawn.
+    The definitions of classes that are already there are kept, unused ones dropped, missing ones
+    drawn.
     """
     body = _few_kinds(spec.body[:MAXIMUM_ENTRIES])
     shape = input_shape(spec)
@@ -149,11 +153,17 @@ def _fit(entry: Entry, shape: Shape, is_first: bool) -> Entry | None:
 
 
 def _fit_head(spec: Spec, shape: Shape) -> Head:
-    """Adaptive pooling only to sizes that divide the input (the exporter refuses others), no huge flatten."""
+    """Adaptive pooling as the ONNX exporter takes it, no huge flatten.
+
+    It refuses sizes that do not divide the input, and any size but 1 behind attention or
+    recurrence, whose reshape hides the size from it.
+    """
     head = spec.head
     if not spec.body:
         return replace(head, pool="", positions=1)
-    if head.pool and any(side % head.positions for side in shape.size):
+    is_uneven = any(side % head.positions for side in shape.size)
+    hides_size = any(entry.kind in SEQUENCE_KINDS for entry in spec.body)
+    if head.pool and (is_uneven or hides_size):
         return replace(head, positions=1)
     if not head.pool and head_features(spec, shape) > MAXIMUM_FEATURES:
         return replace(head, pool="Avg", positions=1)

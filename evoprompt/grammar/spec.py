@@ -1,6 +1,8 @@
-"""A program of the grammar as a small frozen record, its rendering as source, and its recovery from source.
+"""A program of the grammar as a small frozen record, its rendering as source, and its recovery from
+source.
 
-In: block definitions, the list of layers in `self.body`, the layers of `self.head`, and the task's shapes.
+In: block definitions, the list of layers in `self.body`, the layers of `self.head`, and the task's
+shapes.
 Out: canonical source (helper classes first, `Net` last, one layer per line), or the record again.
 Not promised: that a record built by hand is legal; `shapes.repair` makes it so.
 """
@@ -15,15 +17,18 @@ from evoprompt.grammar.canonical import canonical_lines, segments, source_of
 ACTIVATION_NAMES = ("ReLU", "ReLU", "GELU", "SiLU", "ELU", "Mish", "LeakyReLU")
 INDENT = " " * 12
 FORWARD = "        return self.head(self.body(x))"
-FLAT_FORWARD = "        return self.head(self.body(x.unsqueeze(1)))"  # a flat input becomes one channel
+FLAT_FORWARD = (
+    "        return self.head(self.body(x.unsqueeze(1)))"  # a flat input becomes one channel
+)
 
 
 @dataclass(frozen=True)
 class Entry:
     """One line of `self.body`.
 
-    `kind` is a block of `blocks.TEMPLATES` (arguments as in `ARGUMENTS`; a SequenceBlock has only `hidden`),
-    or conv (channels, kernel, stride, padding), norm (), activation (name), pool (name), dropout (rate).
+    `kind` is a block of `blocks.TEMPLATES` (arguments as in `ARGUMENTS`; a SequenceBlock has only
+    `hidden`), or conv (channels, kernel, stride, padding), norm (), activation (name), pool (name),
+    dropout (rate).
     """
 
     kind: str
@@ -223,9 +228,10 @@ def _net_entries(lines: list[str]) -> tuple[list[str], list[str]] | None:
 _NAMES = "|".join(dict.fromkeys(ACTIVATION_NAMES))
 _DROP = r"(?:nn\.Dropout\((0\.\d+)\),)?"
 _LAYER = rf"nn\.LazyLinear\((\d+)\),(?:nn\.({_NAMES})\(\),)?{_DROP}"
-_LAYERS = rf"((?:nn\.LazyLinear\(\d+\),(?:nn\.(?:{_NAMES})\(\),)?(?:nn\.Dropout\(0\.\d+\),)?)*)"
+_UNGROUPED = rf"nn\.LazyLinear\(\d+\),(?:nn\.(?:{_NAMES})\(\),)?(?:nn\.Dropout\(0\.\d+\),)?"
 _HEAD = re.compile(
-    rf"(?:nn\.Adaptive(Avg|Max)Pool[12]d\((\d+)\),)?nn\.Flatten\(\),{_DROP}{_LAYERS}"
+    rf"(?:nn\.Adaptive(Avg|Max)Pool[12]d\((\d+)\),)?nn\.Flatten\(\),{_DROP}"
+    rf"((?:{_UNGROUPED})*)"
     r"nn\.LazyLinear\(num_classes\),"
 )
 

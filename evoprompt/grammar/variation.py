@@ -1,7 +1,8 @@
-"""Random programs, mutation and crossover on records: the corpus of the built-in model and the control arm.
+"""Random programs, mutation and crossover on records: the corpus of the built-in model and the
+control arm.
 
-In: a random generator, a `Spec` (or a source that the grammar can read) and shapes. Out: a new `Spec` (or source).
-Everything that leaves this module is legal for its input shape.
+In: a random generator, a `Spec` (or a source that the grammar can read) and shapes. Out: a new
+`Spec` (or source). Everything that leaves this module is legal for its input shape.
 Not promised: that a mutation changes the function that the program computes.
 """
 
@@ -68,7 +69,9 @@ def random_head(rng: Random) -> Head:
 
 
 def random_spec(rng: Random, in_shape: tuple[int, ...], num_classes: int) -> Spec:
-    """A program of one of several habits: plain convolutions, blocks, recurrence, or no body at all."""
+    """A program of one of several habits: plain convolutions, blocks, recurrence, or no body at
+    all.
+    """
     empty = Spec(in_shape, num_classes, (), (), random_head(rng))
     if rng.random() < 0.04:
         width = rng.choice(HIDDEN_WIDTHS)
@@ -184,7 +187,9 @@ def _change_head(head: Head, rng: Random) -> Head:
 
 
 def _rescale(spec: Spec, rng: Random) -> Spec:
-    """All widths of the body (and half the time of the head) to about a half, two thirds, 1.5 or twice."""
+    """All widths of the body (and half the time of the head) to about a half, two thirds, 1.5 or
+    twice.
+    """
     factor = rng.choice((0.5, 0.5, 0.67, 1.5, 2.0))
     body = tuple(_scaled_entry(entry, factor) for entry in spec.body)
     head = spec.head
@@ -210,7 +215,8 @@ def _scaled_entry(entry: Entry, factor: float) -> Entry:
 
 
 def pick_run(entries: list[bool], rng: Random) -> tuple[int, int]:
-    """Start and end of a run of one to three body entries; `entries` says which ones have parameters.
+    """Start and end of a run of one to three body entries; `entries` says which ones have
+    parameters.
 
     One with parameters is in it wherever the body has any.
     """
@@ -237,7 +243,9 @@ def cross(spec: Spec, donor: Spec, rng: Random) -> Spec:
 
 
 def insert_run(spec: Spec, donor: Spec, run: tuple[int, int], rng: Random) -> Spec:
-    """The donor's entries `run[0]:run[1]` in place of none to two entries; classes known here are kept."""
+    """The donor's entries `run[0]:run[1]` in place of none to two entries; classes known here are
+    kept.
+    """
     place = rng.randint(0, len(spec.body))
     end = min(len(spec.body), place + rng.choice((0, 0, 1, 1, 2)))
     body = spec.body[:place] + donor.body[slice(*run)] + spec.body[end:]

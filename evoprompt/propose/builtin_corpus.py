@@ -1,7 +1,9 @@
-"""The corpus of the built-in model: parents of the grammar with several edits each, in the words of our templates.
+"""The corpus of the built-in model: parents of the grammar with several edits each, in the words of
+our templates.
 
-In: a random generator and the templates. Out: `Example`s, endlessly: the prompt is exactly what a search would
-send, the reply is the derived edit script. The target is told in hindsight: the size of the true child.
+In: a random generator and the templates. Out: `Example`s, endlessly: the prompt is exactly what a
+search would send, the reply is the derived edit script. The target is told in hindsight: the size
+of the true child.
 Not promised: that the accuracy in the prompt means anything here; it is a random number.
 """
 
@@ -147,7 +149,9 @@ def _donor(rng: Random, task: TaskShape) -> Spec:
 def _child(
     rng: Random, spec: Spec, parent_size: int, donor: Spec | None, run: tuple[int, int]
 ) -> Spec:
-    """A child; two times in three one that is clearly smaller or larger than its parent, if one is found."""
+    """A child; two times in three one that is clearly smaller or larger than its parent, if one is
+    found.
+    """
     wanted = rng.choice(("smaller", "smaller", "larger", "any", "any"))
     child = spec
     for _ in range(CANDIDATES):

@@ -1,8 +1,9 @@
-"""What the built-in model can do: valid and new children, obedience to the size target, use of donor lines.
+"""What the built-in model can do: valid and new children, obedience to the size target, use of
+donor lines.
 
-`python -m evoprompt.propose.builtin_evaluation --samples 200 --temperature 0.8 [--model FOLDER]` prints one line
-of figures per group. Parents are programs of the grammar drawn with a seed that training does not use; children
-are built and run forward and backward at batch 2 in the jail.
+`python -m evoprompt.propose.builtin_evaluation --samples 200 --temperature 0.8 [--model FOLDER]`
+prints one line of figures per group. Parents are programs of the grammar drawn with a seed that
+training does not use; children are built and run forward and backward at batch 2 in the jail.
 Not promised: that a valid child passes the screen, which also exports and checks it.
 """
 
@@ -57,7 +58,9 @@ def warm() -> None:
 
 
 def run_program(payload: bytes) -> bytes:
-    """In the jail: build the program, one forward and backward at batch 2; JSON of parameters or problem."""
+    """In the jail: build the program, one forward and backward at batch 2; JSON of parameters or
+    problem.
+    """
     import torch
     from torch import nn
 
@@ -154,7 +157,9 @@ def _share(values: Iterable[bool]) -> float:
 
 
 def figures(samples: list[Sample]) -> str:
-    """One line: how many, valid, new, needed a class added; and how the sizes moved among the valid ones."""
+    """One line: how many, valid, new, needed a class added; and how the sizes moved among the valid
+    ones.
+    """
     valid = [s for s in samples if not s.problem]
     new = {(s.prompt.parents[0], s.child) for s in valid}
     hits = [s.prompt.target == size(s.parameters) for s in valid if s.prompt.target != "any"]
@@ -182,9 +187,7 @@ def main() -> None:
     parser.add_argument("--top-p", type=float, default=1.0)
     parser.add_argument("--model", default="builtin")
     settings = parser.parse_args()
-    samples = draw_samples(
-        settings.model, settings.samples, settings.temperature, settings.top_p
-    )
+    samples = draw_samples(settings.model, settings.samples, settings.temperature, settings.top_p)
     print(f"{settings.model} T {settings.temperature} top_p {settings.top_p}")
     print("all:", figures(samples))
     for operator in ("mutate", "cross"):

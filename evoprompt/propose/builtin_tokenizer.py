@@ -1,10 +1,12 @@
 """The tokenizer of the built-in model: byte-level BPE whose merges may span a whole line of code.
 
-In: texts of the corpus. Out: a transformers tokenizer with one token per line number (L0..L99), donor line
-(D1..D60), edit mark and end mark; numbers and line ends stand alone.
-Not promised: short encodings of programs that are not in the grammar's style (they work, in more tokens).
+In: texts of the corpus. Out: a transformers tokenizer with one token per line number (L0..L99),
+donor line (D1..D60), edit mark and end mark; numbers and line ends stand alone.
+Not promised: short encodings of programs that are not in the grammar's style (they work, in more
+tokens).
 """
 
+import json
 import re
 from collections.abc import Iterable
 from itertools import islice
@@ -23,20 +25,22 @@ from transformers import PreTrainedTokenizerFast
 
 from evoprompt.grammar.canonical import MAXIMUM_LINES
 from evoprompt.grammar.edits import END, MAXIMUM_DONOR_LINES
-from evoprompt.propose.builtin_corpus import Example, examples
+from evoprompt.propose.builtin_corpus import Example
 
 VOCABULARY = 1024
 CONTROL_TOKENS = ["<pad>", "<s>", "</s>"]
 LINE_TOKENS = [f"L{number}" for number in range(MAXIMUM_LINES + 1)]
 DONOR_TOKENS = [f"D{number}" for number in range(1, MAXIMUM_DONOR_LINES + 1)]
 MARK_TOKENS = [END, "@"]
-# Numbers isolated: with word-like pieces an example took 914 tokens, with whole lines 279 (facts.md).
+# Numbers isolated: whole lines as pieces took 279 tokens for an example, words 914 (facts.md).
 _NUMBER = r"(?<![A-Za-z_0-9.])[0-9]+(?:\.[0-9]+)?"
 _LINE_NUMBER = re.compile(r"(?m)(?<=[@-])[LD]\d+|^[LD]\d+|(?<= )D\d+")
 
 
 def train_tokenizer(corpus: Iterable[Example], count: int = 1200) -> PreTrainedTokenizerFast:
-    """Learn the merges from `count` examples; line numbers and marks are whole tokens from the start."""
+    """Learn the merges from `count` examples; line numbers and marks are whole tokens from the
+    start.
+    """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -73,10 +77,10 @@ def _plain_tokens() -> list[str]:
 
 
 def _with_plain_tokens(tokenizer: Tokenizer, plain: list[AddedToken]) -> Tokenizer:
-    """The trainer makes its special tokens vanish when decoding; line numbers and marks have to stay."""
+    """The trainer makes its special tokens vanish when decoding; line numbers and marks have to
+    stay.
+    """
     tokenizer.add_tokens(plain)
-    import json
-
     state = json.loads(tokenizer.to_str())
     for token in state["added_tokens"]:
         token["special"] = token["content"] in CONTROL_TOKENS
@@ -88,7 +92,3 @@ def _texts(corpus: Iterable[Example], count: int) -> Iterable[str]:
         yield _LINE_NUMBER.sub("", example.parent_view)
         for branch in example.branches:
             yield _LINE_NUMBER.sub("", branch.prompt_end + branch.reply).replace("@", "")
-
-
-if __name__ == "__main__":
-    train_tokenizer(examples(7, 4)).save_pretrained("/tmp/w/tokenizer_check")

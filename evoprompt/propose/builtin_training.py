@@ -1,9 +1,12 @@
-"""Training of the built-in model: a small Llama that writes edits, from scratch, on the grammar's corpus.
+"""Training of the built-in model: a small Llama that writes edits, from scratch, on the grammar's
+corpus.
 
-`python -m evoprompt.propose.builtin_training --minutes 50 --out /tmp/builtin` writes a checkpoint every few minutes
-in the standard transformers format (bf16 safetensors, tokenizer, generation settings) and goes on from one that
-is there. A row holds one parent and several edits of it that see the parent and themselves, not each other.
-Not promised: the same weights twice (the schedule follows processor time); a resumed run warms its optimizer up again.
+`python -m evoprompt.propose.builtin_training --minutes 50 --out /tmp/builtin` writes a checkpoint
+every few minutes in the standard transformers format (bf16 safetensors, tokenizer, generation
+settings) and goes on from one that is there. A row holds one parent and several edits of it that
+see the parent and themselves, not each other.
+Not promised: the same weights twice (the schedule follows processor time); a resumed run warms its
+optimizer up again.
 """
 
 import argparse
@@ -15,6 +18,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -42,7 +46,7 @@ PARENT_WEIGHT = (
 )
 FADE = 0.4  # share of the time with that loss and with the full learning rate
 CHECKPOINT_SECONDS = 240
-# bf16 is twice as fast where the processor has it (AVX512-BF16, AMX) and 20 times slower where it has not.
+# bf16 is twice as fast on processors that have it (AVX512-BF16, AMX), 20 times slower on others.
 HAS_BFLOAT16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
 PARENT, PROMPT, REPLY = 1, 0, 2  # what a token is for the loss
 
@@ -75,12 +79,12 @@ class Progress:
 class Batch:
     """Rows of equal length, padded on the right."""
 
-    tokens_BT: Tensor
-    positions_BT: Tensor
-    mask_B1TS: Tensor
-    role_BT: Tensor
+    tokens_BT: Tensor  # noqa: N815
+    positions_BT: Tensor  # noqa: N815
+    mask_B1TS: Tensor  # noqa: N815
+    role_BT: Tensor  # noqa: N815
     """PARENT, PROMPT or REPLY."""
-    branch_BT: Tensor
+    branch_BT: Tensor  # noqa: N815
     """0 the parent, 1.. its branches, -1 padding."""
 
 
@@ -96,11 +100,17 @@ def new_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
             intermediate_size=512,
             max_position_embeddings=2048,
             tie_word_embeddings=True,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.convert_tokens_to_ids(END),
-            pad_token_id=tokenizer.pad_token_id,
+            **_token_ids(tokenizer),
         )
     )
+
+
+def _token_ids(tokenizer: PreTrainedTokenizerFast) -> dict:
+    return {
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.convert_tokens_to_ids(END),
+        "pad_token_id": tokenizer.pad_token_id,
+    }
 
 
 def save(folder: Path, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
@@ -114,15 +124,13 @@ def save(folder: Path, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFa
         top_p=1.0,
         top_k=0,
         max_new_tokens=200,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.convert_tokens_to_ids(END),
-        pad_token_id=tokenizer.pad_token_id,
+        **_token_ids(tokenizer),
     )
     model.save_pretrained(folder, state_dict=weights)
     tokenizer.save_pretrained(folder)
 
 
-def load(folder: Path) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
+def load(folder: Path) -> tuple[Any, Any]:
     """Read a checkpoint back, as float32."""
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     return model, AutoTokenizer.from_pretrained(folder)
@@ -180,7 +188,7 @@ def batches(seed: int, tokenizer: PreTrainedTokenizerFast, batch_tokens: int) ->
 
 
 def loss_of(model: LlamaForCausalLM, batch: Batch, parent_weight: float) -> tuple[Tensor, Tensor]:
-    """(loss to descend, loss per token of the edits); a label is the next token of the same branch."""
+    """(loss to descend, loss per token of the edits); labels are next tokens of the same branch."""
     same_BT = batch.branch_BT[:, 1:] == batch.branch_BT[:, :-1]
     # The first token of a reply is predicted inside its branch, so every reply token has a label.
     role_BT = batch.role_BT[:, 1:]
@@ -237,7 +245,9 @@ def _start(settings: Settings) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFas
 
 
 def train(settings: Settings) -> Progress:
-    """Train until the minutes are used up (those of the run that is continued count); returns the progress."""
+    """Train until the minutes are used up (those of the run that is continued count); returns the
+    progress.
+    """
     torch.set_num_threads(1)
     torch.manual_seed(settings.seed)
     model, tokenizer, progress = _start(settings)
@@ -265,7 +275,7 @@ def train(settings: Settings) -> Progress:
         progress.loss = value if progress.step == 0 else 0.95 * progress.loss + 0.05 * value
         progress.step += 1
         progress.tokens += int((batch.branch_BT >= 0).sum())
-        progress.edits += int((batch.tokens_BT == end_id).sum())
+        progress.edits += int(batch.tokens_BT.eq(end_id).sum())
         progress.seconds = before + time.process_time() - started
         if progress.step % 50 == 0:
             print(_line(progress, settings.learning_rate * factor), flush=True)

@@ -14,6 +14,7 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
 from evoprompt.propose.addresses import AddressMask, AddressTokens
+from evoprompt.propose.roomy_cache import roomy_cache
 
 # Axes: P prompts, T tokens, B rows (samples still being written), V vocabulary, K best tokens.
 BEST = 1024  # tokens considered at each step, the whole vocabulary of the built-in model
@@ -76,7 +77,7 @@ def _prefix(
     mask_PT = torch.tensor([[0] * n + [1] * (length - n) for n in padding])
     position_PT = (mask_PT.cumsum(1) - 1).clamp(min=0)
     device = model.device
-    cache = DynamicCache(config=model.config)
+    cache = roomy_cache(model.config)
     logits_PV = model(
         input_ids=token_PT.to(device),
         attention_mask=mask_PT.to(device),

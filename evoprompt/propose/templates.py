@@ -165,9 +165,10 @@ def load_templates(folder: str | Path | None = None) -> dict[str, Template]:
     for path in sorted(place.glob("*.md")):
         template = read_template(path)
         if template.name in found:
+            line = _key_line(path.read_text(), "name")
             raise TemplateError(
-                f"{path}, line {_key_line(path.read_text(), 'name')}: the name '{template.name}' is "
-                f"taken by {found[template.name].path}. Expected one name per file. Rename one of them."
+                f"{path}, line {line}: the name '{template.name}' is taken by "
+                f"{found[template.name].path}. Expected one name per file. Rename one of them."
             )
         lint(template)
         found[template.name] = template
@@ -217,8 +218,9 @@ def _front_matter(path: str, text: str) -> dict:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 2 if mark else 1
+        problem = getattr(error, "problem", error)
         raise TemplateError(
-            f"{path}, line {line}: the front matter is not YAML ({getattr(error, 'problem', error)}). "
+            f"{path}, line {line}: the front matter is not YAML ({problem}). "
             f"Expected 'key: value' lines. To mend it, {_UNFINISHED}."
         ) from error
     if not isinstance(front, dict):
@@ -248,9 +250,10 @@ class _FrontMatter:
         self.path, self.text, self.front = path, text, front
         for key in front:
             if key not in FRONT_MATTER_KEYS:
+                known = ", ".join(FRONT_MATTER_KEYS)
                 raise TemplateError(
-                    f"{path}, line {_key_line(text, key)}: unknown key '{key}' in the front matter. "
-                    f"Known: {', '.join(FRONT_MATTER_KEYS)}.{_did_you_mean(key, FRONT_MATTER_KEYS)}"
+                    f"{path}, line {_key_line(text, key)}: unknown key '{key}' in the front "
+                    f"matter. Known: {known}.{_did_you_mean(key, FRONT_MATTER_KEYS)}"
                 )
 
     def value(self, key, kinds, accepts, expected: str, default=None):

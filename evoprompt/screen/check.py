@@ -13,13 +13,12 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 from google.protobuf.message import DecodeError
 from onnx import TensorProto
 
 from evoprompt.candidate import Reason, Stage
 from evoprompt.jail.job import describe
-from evoprompt.screen.child import CandidateError
+from evoprompt.screen.failure import CandidateError, open_session
 
 GRAPH_BYTES = 4 << 20
 INPUT, OUTPUT = "input", "logits"
@@ -43,8 +42,7 @@ def check(payload: bytes) -> bytes:
     try:
         figures, clean = _check(graph, json.loads(head))
     except CandidateError as error:
-        failure = {"stage": error.stage, "reason": error.reason, "detail": str(error)}
-        return json.dumps(failure).encode() + b"\n"
+        return error.report()
     return json.dumps(figures).encode() + b"\n" + clean
 
 
@@ -64,9 +62,13 @@ def _check(data: bytes, job: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         raise _fail(Reason.INVALID_GRAPH, describe(error)) from None
     clean = _clean(model)
     figures = _derive(clean, job)
+    if isinstance(figures, CandidateError) and figures.reason is Reason.TOO_LARGE:
+        raise figures
     for batch in _BATCHES:
         _check_shape(model, batch, job["num_classes"])
     _check_values(clean, model, tuple(job["in_shape"]), job["num_classes"])
+    if isinstance(figures, CandidateError):  # whose batch axis is broken, fails above by name
+        raise figures
     return figures, clean
 
 
@@ -122,8 +124,11 @@ def _check_doors(model: onnx.ModelProto, in_shape: tuple[int, ...]) -> None:
         wanted = [0, *in_shape] if value.name == INPUT else [max(1, size) for size in sizes]
         if sizes != wanted or (value.name == INPUT and tensor.elem_type != TensorProto.FLOAT):
             raise _fail(Reason.INVALID_GRAPH, f"input {value.name[:80]} has the shape {sizes}")
-    uses = {name for node in model.graph.node for name in node.input}
-    if INPUT not in uses:
+    reached = {INPUT}  # by values: a shape alone carries none
+    for node in model.graph.node:
+        if node.op_type not in ("Shape", "Size") and not reached.isdisjoint(node.input):
+            reached.update(node.output)
+    if OUTPUT not in reached:
         raise _fail(Reason.INVALID_GRAPH, "the output does not depend on the input")
 
 
@@ -141,18 +146,18 @@ def _clean(model: onnx.ModelProto) -> bytes:
     return model.SerializeToString(deterministic=True)
 
 
-def _derive(clean: bytes, job: dict[str, Any]) -> dict[str, Any]:
-    """Parameters, MACs, depth, hash and text, within the limits."""
+def _derive(clean: bytes, job: dict[str, Any]) -> dict[str, Any] | CandidateError:
+    """Return parameters, MACs, depth, hash and text, or why there are none."""
     from surrogate import encode
 
     try:
         graph = encode.read(clean)
     except encode.GraphError as error:
-        raise _fail(Reason.UNSUPPORTED_OPERATION, error) from None
+        return _fail(Reason.UNSUPPORTED_OPERATION, error)
     for what, limit in (("parameters", job["max_parameters"]), ("macs", job["max_macs"])):
         value = getattr(graph, what)
         if value > limit:
-            raise _fail(Reason.TOO_LARGE, f"{value} {what}, at most {limit}")
+            return _fail(Reason.TOO_LARGE, f"{value} {what}, at most {limit}")
     return {
         "graph": graph.hash,
         "parameters": int(graph.parameters),
@@ -186,14 +191,17 @@ def _check_values(
     clean: bytes, model: onnx.ModelProto, in_shape: tuple[int, ...], num_classes: int
 ) -> None:
     """Run at two batch sizes: right shapes, finite, and an example's logits its own affair."""
-    session = _session(clean)
+    try:
+        session = open_session(clean)
+    except Exception as error:  # onnxruntime raises classes of a private module
+        raise _fail(Reason.UNSUPPORTED_OPERATION, describe(error)) from None
     rng = np.random.default_rng(0)
     feeds = _weights(model, rng)
     input_BX = rng.standard_normal((max(_BATCHES), *in_shape), dtype=np.float32)
     outputs = []
     for batch in _BATCHES:
         try:
-            logits_BK = np.asarray(session.run(None, {**feeds, INPUT: input_BX[:batch]})[0])
+            logits_BK = np.asarray(session.run(None, {**feeds, INPUT: input_BX[-batch:]})[0])
         except Exception as error:  # onnxruntime raises classes of a private module
             detail = f"at batch size {batch}: {describe(error)}"
             raise _fail(Reason.BATCH_DEPENDENT, detail) from None
@@ -204,21 +212,10 @@ def _check_values(
             raise _fail(Reason.NOT_FINITE, f"NaN or infinity at batch size {batch}")
         outputs.append(logits_BK)
     scale = max(1e-6, float(np.abs(outputs[0]).max()))
-    difference = float(np.abs(outputs[1][0] - outputs[0][0]).max())
+    difference = float(np.abs(outputs[1][-1] - outputs[0][-1]).max())
     if difference > _ROW_TOLERANCE * scale:
         detail = f"an example's logits change by {difference:.3g} with the others in its batch"
         raise _fail(Reason.BATCH_DEPENDENT, detail)
-
-
-def _session(clean: bytes) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 4
-    try:
-        return onnxruntime.InferenceSession(clean, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime raises classes of a private module
-        raise _fail(Reason.UNSUPPORTED_OPERATION, describe(error)) from None
 
 
 def _weights(model: onnx.ModelProto, rng: np.random.Generator) -> dict[str, np.ndarray]:

@@ -6,12 +6,11 @@ of the module's own state dict. This process runs hostile code: nothing that it 
 `check` derives every figure from the bytes.
 """
 
-import io
 import json
 import math
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import torch
@@ -19,10 +18,12 @@ from torch import nn
 
 from evoprompt.candidate import Reason, Stage
 from evoprompt.jail.job import describe
+from evoprompt.screen.export import export, stop_holes
+from evoprompt.screen.failure import CandidateError, open_session
 from evoprompt.screen.rules import quote
 
-OPSET = 20  # the newest that the exporter knows; Gelu and LayerNormalization are one node
 _FILE = "<candidate>"
+_TOLERANCE = 1e-3  # between the logits of the module and of its graph, of their largest
 _WARM = """
 import torch.nn as nn
 class Net(nn.Module):
@@ -40,19 +41,10 @@ class Net(nn.Module):
 _Result = TypeVar("_Result")
 
 
-class CandidateError(Exception):
-    """The candidate fails: where and why."""
-
-    def __init__(self, stage: Stage, reason: Reason, detail: str) -> None:
-        super().__init__(detail)
-        self.stage = stage
-        self.reason = reason
-
-
 def warm() -> None:
     """Import and trace once in the zygote, so that its children find everything ready."""
     torch.set_num_threads(1)
-    torch.backends.mha.set_fastpath_enabled(False)  # its fused operator has no ONNX form
+    stop_holes()
     payload = {"source": _WARM, "in_shape": [1, 12], "num_classes": 3, "max_parameters": 10**6}
     record(json.dumps(payload).encode())
 
@@ -65,8 +57,7 @@ def record(payload: bytes) -> bytes:
             warnings.simplefilter("ignore")
             graph = _record(job)
     except CandidateError as error:
-        failure = {"stage": error.stage, "reason": error.reason, "detail": str(error)}
-        return json.dumps(failure).encode() + b"\n"
+        return error.report()
     return b"{}\n" + graph
 
 
@@ -83,7 +74,12 @@ def _record(job: dict[str, Any]) -> bytes:
             detail = f"{count} parameters, at most {job['max_parameters']}"
             raise CandidateError(Stage.BUILD, Reason.TOO_LARGE, detail)
         _plain_buffers(net)
-        return _export(source, net, input_BX)
+        net.eval()
+        graph = _attempt(
+            source, Stage.EXPORT, Reason.UNSUPPORTED_OPERATION, lambda: export(net, input_BX)
+        )
+        _compare(source, net, graph, torch.randn(3, *in_shape))
+        return graph
 
 
 def _attempt(source: str, stage: Stage, reason: Reason, action: Callable[[], _Result]) -> _Result:
@@ -109,7 +105,12 @@ def blame(error: BaseException, source: str) -> str:
     for frame, line in traceback.walk_tb(error.__traceback__):
         if frame.f_code.co_filename == _FILE:
             number = line
-    return quote(source.split("\n"), number) + " ".join(describe(error).split())
+    text = " ".join(describe(error, 1000).split())
+    if "Cannot insert a Tensor that requires grad as a constant" in text:
+        text = "weights that are no part of the module: put the layers of a list in nn.ModuleList"
+    for noise in (" Please feel free to request", " [Caused by"):
+        text = text.partition(noise)[0]
+    return quote(source.split("\n"), number) + text[:300]
 
 
 def _build(source: str, in_shape: tuple[int, ...], num_classes: int) -> nn.Module:
@@ -154,26 +155,38 @@ def _plain_buffers(net: nn.Module) -> None:
             object.__setattr__(module, name, value)
 
 
-def _export(source: str, net: nn.Module, input_BX: torch.Tensor) -> bytes:
-    """Return ONNX bytes; the only place that knows the exporter."""
-    file = io.BytesIO()
-    net.eval()
+def _compare(source: str, net: nn.Module, graph: bytes, input_BX: torch.Tensor) -> None:
+    """Run graph and module on a batch of another size: exporters have silent errors."""
 
-    def export() -> None:
-        torch.onnx.export(
-            net,
-            (input_BX,),
-            file,  # pyright: ignore[reportArgumentType]
-            dynamo=False,
-            export_params=False,
-            keep_initializers_as_inputs=True,  # else equal weights, such as zeros, become one
-            do_constant_folding=False,
-            training=torch.onnx.TrainingMode.PRESERVE,  # else BatchNorm is folded away
-            opset_version=OPSET,
-            input_names=["input"],
-            output_names=["logits"],
-            dynamic_axes={"input": {0: "batch"}, "logits": {0: "batch"}},
-        )
+    def run() -> torch.Tensor:
+        return net(input_BX)
 
-    _attempt(source, Stage.EXPORT, Reason.UNSUPPORTED_OPERATION, export)
-    return file.getvalue()
+    logits_BK = _attempt(source, Stage.FORWARD, Reason.BATCH_DEPENDENT, run)
+    weights = {name: value.detach().numpy() for name, value in net.state_dict().items()}
+    try:
+        session = open_session(graph)
+        names = [door.name for door in session.get_inputs()[1:]]
+        _check_names(names, weights)
+        feeds = {name: weights[name] for name in names}
+        found = session.run(None, {**feeds, "input": input_BX.numpy()})[0]
+        difference = float((logits_BK - torch.as_tensor(found)).abs().max())
+    except CandidateError:
+        raise
+    except Exception as error:  # onnxruntime raises classes of a private module
+        detail = " ".join(describe(error).split())
+        raise CandidateError(Stage.EXPORT, Reason.BATCH_DEPENDENT, detail) from None
+    if not difference <= _TOLERANCE * max(1.0, float(logits_BK.abs().max())):
+        detail = f"the recorded graph differs from the module by {difference:.3g}"
+        if not torch.equal(logits_BK, run()):
+            detail = "forward gives other logits when it is called again in eval mode"
+        raise CandidateError(Stage.EXPORT, Reason.UNSUPPORTED_OPERATION, detail)
+
+
+def _check_names(names: list[str], weights: Mapping[str, object]) -> None:
+    """A trained state dict is put into the graph by name later: every name has to be there."""
+    strange = [name for name in names if name not in weights]
+    if strange:
+        detail = f"weights that the state dict does not name: {', '.join(strange)}"
+        if {"input", "logits"} & set(weights):
+            detail = "a parameter of Net may not be called input or logits"
+        raise CandidateError(Stage.EXPORT, Reason.INVALID_GRAPH, detail)

@@ -1,6 +1,6 @@
 """From a program's source to trained weights and a measured accuracy.
 
-`open_task` prepares a run's data; `Trainer` trains in jailed workers and measures the recorded graph.
+`open_task` prepares a run's data; `Trainer` trains in jailed workers and measures the graph.
 `compare` and `best` serve the end of a run.
 """
 

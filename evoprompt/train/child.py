@@ -9,16 +9,19 @@ Axes: B batch, S steps, N examples, I the task's input axes.
 
 import io
 import math
+import os
 from typing import Any
 
 import numpy as np
 import safetensors.torch
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from torch import nn
 from torch.nn import functional as F
 
 from evoprompt.candidate import DETAIL_LIMIT, Reason
+from evoprompt.jail.job import describe
 from evoprompt.train.message import Header, pack, unpack
 
 CURVE_POINTS = 50
@@ -28,6 +31,7 @@ CLIP_NORM = 1.0
 DIVERGED_FACTOR = 3.0  # times the loss of guessing, ln(num_classes)
 DIVERGED_AFTER = 0.1  # share of the steps that a loss may take to come down
 _SOURCE_NAME = "<candidate>"
+_MEMORY_TEXTS = ("can't allocate memory", "not enough memory", "bad_alloc", "out of memory")
 
 
 class DivergedError(Exception):
@@ -35,12 +39,19 @@ class DivergedError(Exception):
 
 
 def warm() -> None:
-    """Called once in the zygote: threads, and every import and lazy table that a training needs."""
+    """Called once in the zygote: threads, and every import and lazy table that a training needs.
+
+    It must not start CUDA, which does not survive a fork: NVML answers whether there is a GPU, and
+    accelerate forgets that it was asked for the CPU here.
+    """
+    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
     torch.set_num_threads(1)
+    torch.set_flush_denormal(True)  # the moments of dead weights decay into slow numbers
     net = nn.Sequential(nn.Conv1d(1, 2, 3), nn.BatchNorm1d(2), nn.Flatten(), nn.Linear(4, 2))
     recipe = {"steps": 2, "batch_size": 2, "learning_rate": 0.01, "weight_decay": 0.0}
     x_NI, y_N = torch.zeros(4, 1, 4), torch.zeros(4, dtype=torch.int64)
     _fit(net, x_NI, y_N, recipe, 0, 2, "cpu")
+    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def train(payload: bytes) -> bytes:
@@ -48,13 +59,8 @@ def train(payload: bytes) -> bytes:
     header, parts = unpack(payload)
     try:
         return _train(header, parts)
-    except DivergedError as error:
-        return _failed(Reason.DIVERGED, error)
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        return _failed(Reason.MEMORY_LIMIT, error)
     except BaseException as error:  # the wall: the candidate's own errors, SystemExit included
-        is_memory = "can't allocate memory" in str(error)
-        return _failed(Reason.MEMORY_LIMIT if is_memory else Reason.TRAIN_ERROR, error)
+        return _failed(error)
 
 
 def build(source: str, in_shape: tuple[int, ...], num_classes: int) -> nn.Module:
@@ -68,8 +74,13 @@ def build(source: str, in_shape: tuple[int, ...], num_classes: int) -> nn.Module
     return net.train()
 
 
-def _failed(reason: Reason, error: BaseException) -> bytes:
-    detail = f"{type(error).__name__}: {error}"[:DETAIL_LIMIT]
+def _failed(error: BaseException) -> bytes:
+    detail = describe(error, DETAIL_LIMIT)
+    reason = Reason.TRAIN_ERROR
+    if isinstance(error, DivergedError):
+        reason = Reason.DIVERGED
+    elif isinstance(error, MemoryError) or any(text in detail for text in _MEMORY_TEXTS):
+        reason = Reason.MEMORY_LIMIT
     return pack({"reason": reason.value, "detail": detail})
 
 
@@ -201,5 +212,5 @@ def outputs(payload: bytes) -> bytes:
         with torch.no_grad():
             logits = [net(batch).float().numpy() for batch in x_NI.split(header["sizes"])]
     except BaseException as error:  # the wall, as in `train`
-        return _failed(Reason.TRAIN_ERROR, error)
+        return _failed(error)
     return pack({}, np.concatenate(logits).astype(np.float32).tobytes())

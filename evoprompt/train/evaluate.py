@@ -199,7 +199,7 @@ class Evaluator:
         size = 4 * len(x) * num_classes
         limits = Limits(SECONDS_LIMIT, int(SECONDS_LIMIT), MEMORY_MB, size + (1 << 16), 0)
         payload = pack({"num_classes": num_classes}, graph, weights, npy(x))
-        _, outcome = next(iter(self._pool.imap([(_ENTRY, payload, limits)])))
+        ((_, outcome),) = self._pool.imap([(_ENTRY, payload, limits)])
         if outcome.output is None:
             return why_killed(outcome)
         try:

@@ -90,7 +90,7 @@ class Trainer:
         stacked = np.ascontiguousarray(np.concatenate(batches), dtype=np.float32)
         payload = pack({**header, "sizes": sizes}, weights, stacked.tobytes())
         limits = self._limits(4 * len(stacked) * shape.num_classes)
-        _, outcome = next(iter(self._pool.imap([(_OUTPUTS, payload, limits)])))
+        ((_, outcome),) = self._pool.imap([(_OUTPUTS, payload, limits)])
         answer = _answer(outcome)
         if isinstance(answer, Rejected):
             return answer
@@ -195,13 +195,17 @@ class _Calls(Sequence[tuple[str, bytes, Limits]]):
 
 def _device(asked: str) -> str:
     """The kind of device that trains: cpu or cuda."""
-    is_there = _GPU.exists()
+    is_there = False
+    if asked != "cpu" and _GPU.exists():
+        import torch
+
+        is_there = torch.cuda.is_available()
     if asked == "cuda" and not is_there:
         raise ConfigError(
-            f"train.device: cuda was asked for and there is no {_GPU}. Expected an NVIDIA GPU and "
-            "its driver. Use --train.device auto or cpu."
+            f"train.device: cuda was asked for and torch finds none. Expected an NVIDIA GPU, its "
+            "driver and a torch built for it. Use --train.device auto or cpu."
         )
-    return "cuda" if is_there and asked != "cpu" else "cpu"
+    return "cuda" if is_there else "cpu"
 
 
 def _answer(outcome: Outcome) -> tuple[dict[str, Any], list[bytes]] | Rejected:

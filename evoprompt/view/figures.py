@@ -121,14 +121,18 @@ def front_scatter(history: History, width: float = 500) -> str:
     hidden = sum(not _is_inside(c, y) for c in sized)
     if hidden:
         note = f"{hidden} below {_percent(y.low)}"
-        parts.append(text(x.start + 5, y.start - 8, note, "tiny muted"))
+        parts.append(text(x.end, 16, note, "tiny muted", "end"))
     return drawing(width, _HEIGHT, "accuracy against parameters", parts)
 
 
 def correlation(history: History, width: float = 500) -> str:
     """Draw Kendall tau of predictor and prior over the generations, all pairs and reserve."""
     x = Scale(1, max(2, history.generation), _LEFT, width - 90)
-    y = Scale(-1, 1, _HEIGHT - _FOOT, _TOP)
+    audits = [a for a in history.audits if a.generation > 0 and a.pairs]
+    taus = [v for a in audits for v in (a.tau_predictor, a.tau_prior)]
+    taus += [v for a in audits for v in (a.tau_predictor_reserve, a.tau_prior_reserve)]
+    is_low = min((v for v in taus if v is not None), default=0.0) < -0.25
+    y = Scale(-1 if is_low else -0.25, 1, _HEIGHT - _FOOT, _TOP)
     marks = [v for v in ticks(1, x.high, 8) if abs(v - round(v)) < 1e-9]
     parts = _axes(x, y, "generation", "Kendall tau", count, tau, marks)
     parts.append(line(x.start, y(0), x.end, y(0), "axis"))
@@ -140,7 +144,7 @@ def correlation(history: History, width: float = 500) -> str:
     ]
     ends: list[tuple[float, str, str]] = []
     for name, stroke, ink, dash, pick in series:
-        known = [(a.generation, pick(a)) for a in history.audits if pick(a) is not None]
+        known = [(a.generation, pick(a)) for a in audits if pick(a) is not None]
         if not known:
             continue
         more = f' stroke-dasharray="{dash}"' if dash else ""

@@ -16,7 +16,7 @@ NOT_CHOSEN = "not chosen"
 
 def funnel(proposals: Iterable[Proposal], candidates: Mapping[str, Candidate]) -> Funnel:
     """Count the steps that proposals reached and the reasons of those that did not."""
-    counts = dict.fromkeys(STEPS, 0)
+    counts: dict[str, int] = dict.fromkeys(STEPS, 0)
     losses: dict[tuple[str, str, str], Loss] = {}
     for proposal in proposals:
         candidate = candidates.get(proposal.candidate) if proposal.candidate else None
@@ -66,5 +66,5 @@ def _steps(
     passed_over = Failure("choose", NOT_CHOSEN, "others promised more")
     why_not = candidate.failure if candidate.why else passed_over
     yield "trained", candidate.measured is not None, why_not
-    held = Failure("archive", "kept", "its cell holds a better one")
+    held = Failure("archive", "cell_taken", "its cell holds a better one")
     yield "elite", candidate.entered, held if candidate.cell else None

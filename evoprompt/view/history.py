@@ -212,7 +212,7 @@ def _totals(state: Replay) -> Totals:
         proposal_count=sum(p.generation > 0 for p in proposals),
         trained_count=state.trained_count,
         seed_count=state.seed_count,
-        token_count=sum(p.token_count for p in proposals),
+        token_count=sum(p.token_count for p in (*proposals, *state.tunings)),
         cache_hit_count=state.cache_hit_count,
         clipped_count=sum(c.is_clipped for c in state.candidates.values()),
         seconds=dict(state.seconds),

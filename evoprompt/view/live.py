@@ -47,6 +47,7 @@ class LiveView:
         self._replay = Replay()
         self._counts: Counter[str] = Counter()
         self._generation = 0
+        self._is_closing = False
         self._starts: list[float] = []
         self._phase: tuple[str, int, int] = ("starting", 0, 0)
         self._phase_began = self._opened
@@ -91,6 +92,7 @@ class LiveView:
             ends = done >= total and not was_done
         if ends and self._live is None:
             where = f"generation {self._generation}  " if self._generation else ""
+            where = "" if self._is_closing else where
             self._line(f"  {where}{clean(name)}: {done} of {total}, {duration(spent)}")
 
     def event(self, event: Event) -> None:
@@ -100,8 +102,7 @@ class LiveView:
             self._count(event)
             if event.kind == "generation":
                 self._begin(event)
-            ends = event.kind in ("predictor", "proposer", "ended")
-            summary = self._summary(event) if ends and self._live is None else ""
+            summary = self._summary(event) if self._live is None else ""
         if summary:
             self._line(summary)
 
@@ -114,7 +115,8 @@ class LiveView:
 
     def _begin(self, event: Event) -> None:
         """Start a generation; its recorded time makes a resumed run's estimate right, too."""
-        if event.payload.get("go"):
+        self._is_closing = not event.payload.get("go")
+        if not self._is_closing:
             self._generation = event.generation
         self._generation_began = self._clock()
         moment = event.clock.get("time")
@@ -122,11 +124,11 @@ class LiveView:
             self._starts.append(float(moment))
 
     def _count(self, event: Event) -> None:
+        self._counts["tokens"] += event.payload.get("token_count") or 0
         if event.generation == 0:
             return
         if event.kind == "proposed":
             self._counts["proposed"] += 1
-            self._counts["tokens"] += event.payload.get("token_count") or 0
             self._counts["parsed"] += event.payload.get("candidate") is not None
         elif event.kind in _STEP_OF and event.stage != "final":
             self._counts[_STEP_OF[event.kind]] += 1
@@ -184,16 +186,18 @@ class LiveView:
             head = Text(f"{self._title()}  ", style="bold")
             head.append(f"{clean(name)} {done} of {total}" if total else clean(name))
             table = Table.grid(padding=(0, 2))
-            table.add_column(style="dim", no_wrap=True)
-            table.add_column(no_wrap=True, overflow="ellipsis")
+            table.add_column(style="dim", no_wrap=True, min_width=10)
+            table.add_column()
+            table.add_row("", ProgressBar(total=max(1, total), completed=done, width=48))
             for label, value in self._rows():
                 table.add_row(label, Text(value))
             table.add_row("time", Text(clock))
-            bar = ProgressBar(total=max(1, total), completed=done, width=48)
-        return Group(head, bar, table)
+        return Group(head, table)
 
     def _title(self) -> str:
         wanted = self._budget().get("generations")
+        if self._is_closing:
+            return f"after generation {self._generation}"
         if not self._generation:
             return "seeds" if self._replay.started else "starting"
         return f"generation {self._generation}" + (f" of {wanted}" if wanted else "")
@@ -201,9 +205,11 @@ class LiveView:
     def _rows(self) -> list[tuple[str, str]]:
         counts, replay = self._counts, self._replay
         steps = ("proposed", "parsed", "valid", "new graph", "scored", "trained", "elite")
-        rows = [("funnel", "  ".join(f"{s} {count(counts[s])}" for s in steps))]
+        rows: list[tuple[str, str]] = []
+        if counts["proposed"]:
+            rows.append(("funnel", "  ".join(f"{s} {count(counts[s])}" for s in steps)))
         rows += self._bests()
-        if replay.audits:
+        if replay.audits and replay.audits[-1].pairs:
             audit = replay.audits[-1]
             text = (
                 f"tau {tau(audit.tau_predictor)}, prior {tau(audit.tau_prior)}, by lot "
@@ -216,7 +222,8 @@ class LiveView:
             verdict = {True: "promoted", False: "refused", None: "not tuned"}[tuning.promoted]
             text = f"serving {clean(tuning.serving)}; last tried {clean(tuning.version)}: {verdict}"
             rows.append(("proposer", text))
-        rows.append(("tokens", short_count(counts["tokens"])))
+        if counts["tokens"]:
+            rows.append(("tokens", short_count(counts["tokens"])))
         return rows
 
     def _bests(self) -> list[tuple[str, str]]:
@@ -236,14 +243,13 @@ class LiveView:
         return rows
 
     def _summary(self, event: Event) -> str:
-        """One plain line at the end of a generation."""
+        """One plain line for the generation that the next one's beginning closes."""
         if event.kind == "ended":
             return f"ended: {clean(event.payload.get('reason'))}"
-        is_last = event.kind == "proposer" or event.generation == 0
-        if not is_last:
+        if event.kind != "generation":
             return ""
         rows = "; ".join(f"{label}: {value}" for label, value in self._rows())
-        left = self.seconds_left()
+        left = self.seconds_left() if event.payload.get("go") else None
         guess = f"; about {duration(left)} left" if left is not None else ""
-        name = "seeds" if event.generation == 0 else f"generation {event.generation}"
+        name = "seeds" if event.generation == 1 else f"generation {event.generation - 1}"
         return f"{name}  {rows}{guess}"

@@ -12,7 +12,7 @@ from evoprompt.candidate import Score
 Cell = tuple[int, int]
 """(position on the first axis, position on the second axis) of the archive."""
 
-STEPS = (
+STEPS: tuple[str, ...] = (
     "proposed", "parsed", "new source", "valid", "new graph", "scored", "trained", "elite",
 )  # fmt: skip
 """The funnel: each step holds a part of the one before."""
@@ -196,6 +196,8 @@ class Tuning:
     prompt_count: int | None
     old: GateCount | None
     new: GateCount | None
+    token_count: int
+    """Written for the gate by both versions."""
     seconds: float | None
 
 

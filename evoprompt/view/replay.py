@@ -6,7 +6,7 @@ reads as if the field were empty.
 """
 
 import math
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -45,7 +45,7 @@ class Replay:
         self.tested: list[Tested] = []
         self.final_failures: list[tuple[str, Failure]] = []
         self.comparisons: list[Comparison] = []
-        self.seconds: Counter[str] = Counter()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
         self.trained_count = 0
         self.seed_count = 0
         self.cache_hit_count = 0
@@ -273,6 +273,7 @@ def _proposer(replay: Replay, event: Event) -> None:
         prompt_count=_number_of(gate.get("prompts")),
         old=_gate_count(gate.get("old")),
         new=_gate_count(gate.get("new")),
+        token_count=payload.get("token_count") or 0,
         seconds=event.clock.get("seconds"),
     )
     replay.tunings.append(tuning)

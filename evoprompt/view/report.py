@@ -171,14 +171,13 @@ def verdict(history: History) -> str:
     small = [c for c in known if (c.parameters or 0) <= (c.reference_parameters or 0)]
     if not known:
         return ""
-    chosen: Comparison = max(small or known, key=lambda c: c.accuracy or 0.0)
+    chosen = max(small or known, key=lambda c: _believed(history, c))
     difference = chosen.difference or 0.0
     low, high = chosen.low, chosen.high
     clear = low is not None and high is not None and (low > 0 or high < 0)
+    word = "beats" if difference > 0 else "loses to"
     if not clear:
         word = "cannot be told apart from"
-    else:
-        word = "beats" if difference > 0 else "loses to"
     size = "no more parameters than" if small else "more parameters than"
     tests = history.task.get("test_count")
     samples = f" on {words.count(tests)} test samples" if isinstance(tests, int) else ""
@@ -188,11 +187,17 @@ def verdict(history: History) -> str:
         else ""
     )
     return (
-        f"The best program with {size} the reference {word} it{samples}: "
+        f"The best program found with {size} the reference {word} it{samples}: "
         f"{words.percent(chosen.accuracy, 2)} against "
         f"{words.percent(chosen.accuracy_reference, 2)}, "
         f"a difference of {words.points(difference)} points{interval}."
     )
+
+
+def _believed(history: History, comparison: Comparison) -> float:
+    """Validation accuracy: the test samples measure the best program, they do not pick it."""
+    candidate = history.candidates.get(comparison.candidate)
+    return (candidate.accuracy if candidate else None) or 0.0
 
 
 def _state(history: History) -> str:

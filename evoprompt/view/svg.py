@@ -39,9 +39,10 @@ STYLE = """
 .figure .changed{fill:none;stroke:var(--ink);stroke-width:1.5}
 """
 
-# viridis (van der Walt & Smith 2015), perceptually uniform and safe for colour-blind readers
+# viridis (van der Walt & Smith 2015), perceptually uniform and safe for colour-blind readers;
+# without its darkest tenth, which a dark page swallows
 _PALETTE = (
-    "#440154", "#482475", "#414487", "#355f8d", "#2a788e", "#21918c",
+    "#482475", "#414487", "#355f8d", "#2a788e", "#21918c",
     "#22a884", "#44bf70", "#7ad151", "#bddf26", "#fde725",
 )  # fmt: skip
 

@@ -46,11 +46,12 @@ def show(run_folder: Path, console: Console) -> None:
     _print_learning(history, console)
     if history.comparisons:
         console.print(comparison_table(history))
+    console.print()
     totals = history.totals
     spent = (
         f"{count(totals.trained_count)} children trained in "
         f"{duration(totals.seconds.get('train', 0.0))} of worker time, "
-        f"{totals.cache_hit_count} results known from an equal graph, "
+        f"{totals.cache_hit_count} known from an equal graph, "
         f"{short_count(totals.token_count)} tokens, {totals.clipped_count} outside the axes"
     )
     _say(console, "spent", spent)
@@ -72,10 +73,11 @@ def _print_archive(history: History, console: Console) -> None:
     total = across.count * up.count
     held = Text.assemble(("archive  ", "bold"), f"{len(cells)} of {total} cells, accuracy in %")
     console.print(held)
-    marks = {round(place): label for place, label in up.marks()}
+    marks = {int(place): label for place, label in up.marks()}
     width = 5
     for row in range(up.count - 1, -1, -1):
-        text = Text(f"{marks.get(row, ''):>6} ", style="dim")
+        text = Text()
+        text.append(f"{marks.get(row, ''):>6} ", style="dim")
         for column in range(across.count):
             elite = cells.get((column, row))
             if elite is None:
@@ -95,10 +97,21 @@ def _print_archive(history: History, console: Console) -> None:
     console.print()
 
 
+def _table(title: str) -> Table:
+    return Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        header_style="dim",
+        box=None,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+    )
+
+
 def front_table(history: History) -> Table:
     """Return the accuracy-parameters front as a table, best first."""
-    table = Table(title="front: accuracy against parameters", title_justify="left", box=None,
-                  title_style="bold", header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))  # fmt: skip
+    table = _table("front: accuracy against parameters")
     table.add_column("program", no_wrap=True)
     for name in ("accuracy", "parameters", "MACs"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -113,14 +126,12 @@ def front_table(history: History) -> Table:
             Text(line(origin(candidate), 40)),
             Text(line(candidate.version, 12)),
         )
-    table.add_section()
     return table
 
 
 def funnel_table(counted: Funnel) -> Table:
     """Return the steps of a funnel with the reasons that stopped proposals before each."""
-    table = Table(title="\nfunnel of the children", title_justify="left", box=None,
-                  title_style="bold", header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))  # fmt: skip
+    table = _table("\nfunnel of the children")
     table.add_column("step", no_wrap=True)
     table.add_column("count", justify="right", no_wrap=True)
     table.add_column("share", justify="right", no_wrap=True)
@@ -140,9 +151,7 @@ def funnel_table(counted: Funnel) -> Table:
 
 def comparison_table(history: History) -> Table:
     """Return the final comparison on the test samples."""
-    table = Table(title="\ntest samples, new seeds: against the reference", title_justify="left",
-                  box=None, title_style="bold", header_style="dim", pad_edge=False,
-                  padding=(0, 2, 0, 0))  # fmt: skip
+    table = _table("\ntest samples, new seeds: against the reference")
     table.add_column("program", no_wrap=True)
     for name in ("parameters", "accuracy", "reference", "difference", "95 % interval"):
         table.add_column(name, justify="right", no_wrap=True)

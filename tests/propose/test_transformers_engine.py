@@ -103,12 +103,12 @@ def test_replies_have_the_asked_count_and_length(engine, prompts):
 
 def test_almost_greedy_sampling_writes_what_the_models_own_generate_writes(engine, prompts):
     tokens = [engine.base.encode_prompt(prompt.text) for prompt in prompts]
-    draws = [Draw(each, 1e-4, 1.0, 2, 0, 24) for each in tokens]
+    draws = [Draw(each, 1e-4, 1.0, 2, 0, 40) for each in tokens]
     written = sample(engine._model, draws, engine._end_tokens)
     for each, replies in zip(tokens, written, strict=True):
         alone = torch.tensor([each])
         expected = engine._model.generate(
-            alone, attention_mask=torch.ones_like(alone), do_sample=False, max_new_tokens=24
+            alone, attention_mask=torch.ones_like(alone), do_sample=False, max_new_tokens=40
         )
         assert replies == [expected[0, len(each) :].tolist()] * 2
 

@@ -59,7 +59,7 @@ def trainer(files: TaskFiles) -> Iterator[Trainer]:
 
 
 def record(source: str, in_shape: tuple[int, ...] = (1, 8, 8), num_classes: int = 10) -> bytes:
-    """The graph of a source as the screen would record it: weights are inputs, the batch is free."""
+    """The graph as the screen would record it: weights are inputs, the batch is free."""
     buffer, net = io.BytesIO(), build(source, in_shape, num_classes).eval()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

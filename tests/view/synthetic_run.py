@@ -93,6 +93,10 @@ class Builder:
         for i, candidate in enumerate(ids):
             self.add(0, "choose", i, "chosen", {"candidate": candidate, "why": "seed", "worth": 0})
         self.train(0, ids)
+        self.add(0, "learn", 0, "predictor", {
+            "version": "v001", "label_count": len(ids), "pairs": 0, "reserve_pairs": 0,
+            "tau_predictor": 0.0, "tau_prior": float("nan"), "tau_predictor_reserve": 0.0,
+            "tau_prior_reserve": 0.0, "judge": "predictor"}, seconds=0.4)  # fmt: skip
 
     def propose(
         self, g: int, i: int, source: str | None, parents: list[str], name: str | None = None
@@ -107,7 +111,8 @@ class Builder:
             "template": operator if g else "", "template_hash": "a1" * 32 if g else "",
             "prompt": f"prompt {self.hostile}", "parents": parents, "donor": [],
             "target": "any", "reply": f"reply {self.hostile}", "token_count": 40 if g else 0,
-            "finished": True, "temperature": 0.8, "seed": i, "proposer": self.version if g else None,
+            "finished": True, "temperature": 0.8, "seed": i,
+            "proposer": self.version if g else None,
             "round": i // 32, "notes": [], "rejected": None if candidate else refused,
         }, seconds=0.05)  # fmt: skip
         return candidate or ""
@@ -245,8 +250,8 @@ class Builder:
     def finish(self, reference: str) -> None:
         g = self.generations + 1
         self.add(g, "start", 1, "generation", {"go": False, "reason": "generations"})
-        children = [c for c in self.accuracy if c not in [e.payload["candidate"]
-                    for e in self.events if e.generation == 0 and e.stage == "propose"]]  # fmt: skip
+        planted = {candidate_id(self.seed_source(*seed[:3])) for seed in SEEDS}
+        children = [c for c in self.accuracy if c not in planted]
         best = max(children, key=lambda c: self.accuracy[c])
         small = [c for c in children if self.sizes[c][0] <= 5210 and c != best]
         winners = [best, max(small, key=lambda c: self.accuracy[c])]
