@@ -35,9 +35,9 @@ class Recipe:
 
     steps: int = 1000
     """Optimiser steps: the search fidelity."""
-    batch_size: int = 128
+    batch_size: int = 64
     """Examples per step."""
-    learning_rate: float = 0.01
+    learning_rate: float = 0.02
     """Peak of the one-cycle schedule of AdamW."""
     weight_decay: float = 0.01
     """AdamW weight decay."""

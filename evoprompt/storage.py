@@ -3,6 +3,7 @@
 Standard library only, so that every room may use it. It does not lock: the ledger does.
 """
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -29,7 +30,8 @@ def write_atomically(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         raise storage_error(path, error) from error
 
 

@@ -93,8 +93,10 @@ def _line(node: Node, index: int, place: dict[Node, int], seen: dict) -> str:
         for slot, operand in enumerate(node.inputs)
     ]
     operands = [word for word in operands if word]
-    if operands != ["^1"] or index == 1:
-        words += ["IN"] if operands == ["^1"] else operands
+    data = [word for word in operands if not (word[0] == "=" and node.op in LAYERS)]
+    if data == ["^1"]:
+        operands.remove("^1")
+    words += operands
     return " ".join([*words, f"@{_size(node.shape)}"])
 
 
@@ -137,7 +139,7 @@ def _operand(
         case Ref():
             output = f".{operand.output}" if operand.output else ""
             if place[operand.node] == 0:
-                return "IN" if index > 1 else "^1"
+                return "IN"
             return f"^{index - place[operand.node]}{output}"
         case Weight():
             return _weight(operand, index, slot, op, seen)
@@ -149,8 +151,9 @@ def _operand(
 
 def _weight(weight: Weight, index: int, slot: int, op: str, seen: dict) -> str:
     """Nothing for a layer's own weight; `=d` and the slot for one that was used before."""
-    first = seen.setdefault(weight.key, (index, slot))
-    shared = f"={index - first[0]}.{first[1]}" if first != (index, slot) else ""
+    last = seen.get(weight.key)
+    seen[weight.key] = (index, slot)
+    shared = f"={index - last[0]}.{last[1]}" if last else ""
     if op in LAYERS:
         return shared
     shape = "x".join(map(str, weight.shape)) or "1"

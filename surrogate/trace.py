@@ -5,6 +5,7 @@ What computes on constants or shapes alone is folded away; what computes on weig
 at two batch sizes at once, so that a dimension that grows with the batch is told from a fixed one.
 """
 
+import math
 from functools import lru_cache
 
 import numpy as np
@@ -48,6 +49,8 @@ class Tracer:
             self._visit(proto)
         outputs = [self.operands.get(name) for name in self.model.output_names]
         found = [output for output in outputs if isinstance(output, Ref)]
+        if any(output.shape[:1] != (BATCH,) for output in found):
+            raise self._error("the output does not begin with the batch", "one row per example")
         if len(found) != len(outputs):
             raise self._error("the output does not depend on the input", "a network of the input")
         return found
@@ -141,6 +144,8 @@ class Tracer:
     ) -> None:
         """An operator on data."""
         types, sizes = self._infer(proto, inputs)
+        if proto.op_type == "Reshape":
+            self._check_reshape(inputs[0], sizes[0])
         shapes = tuple(
             self._shape(*pair, proto.op_type) if name else ()
             for name, pair in zip(proto.output, sizes, strict=True)
@@ -149,6 +154,13 @@ class Tracer:
         for index, name in enumerate(proto.output):
             if name:
                 self._put(name, Ref(node, index), types[index])
+
+    def _check_reshape(self, operand: Operand, sizes: Sizes) -> None:
+        """ONNX lets a Reshape pass whose elements do not fit; a baked batch size shows here."""
+        for before, after, probe in zip(_sizes(operand), sizes, PROBES, strict=True):
+            if math.prod(before) != math.prod(after):
+                what = f"Reshape from {before} to {after} at batch {probe}"
+                raise self._error(what, "a graph that holds at every batch size")
 
     def _derived(
         self, proto: onnx.NodeProto, attributes: dict[str, object], inputs: list[Operand]

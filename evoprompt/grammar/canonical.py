@@ -68,7 +68,8 @@ def _split(source: str) -> tuple[list[str], list[str]] | None:
     """
     if source.startswith(HEADER) and "#" not in source and '"' not in source:
         rest = [line.rstrip() for line in source[len(HEADER) :].split("\n")]
-        return HEADER.splitlines(), [line for line in rest if line]
+        header: list[str] = HEADER.splitlines()
+        return header, [line for line in rest if line]
     try:
         tree = ast.parse(source)
         lines = _without_comments(source)

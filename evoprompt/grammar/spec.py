@@ -21,6 +21,15 @@ FLAT_FORWARD = (
     "        return self.head(self.body(x.unsqueeze(1)))"  # a flat input becomes one channel
 )
 
+_OPENING = [
+    "class Net(nn.Module):",
+    "    def __init__(self, in_shape, num_classes):",
+    "        super().__init__()",
+    "        self.body = nn.Sequential(",
+]
+_MIDDLE = ["        )", "        self.head = nn.Sequential("]
+_CLOSING = ["        )", "    def forward(self, x):"]
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -160,16 +169,11 @@ def spec_segments(spec: Spec) -> list[tuple[str, list[str]]]:
     dimensions = spec.dimensions
     body = [entry_line(entry, dimensions, spec.is_flat) for entry in spec.body]
     net = [
-        "class Net(nn.Module):",
-        "    def __init__(self, in_shape, num_classes):",
-        "        super().__init__()",
-        "        self.body = nn.Sequential(",
+        *_OPENING,
         *(INDENT + line for line in body),
-        "        )",
-        "        self.head = nn.Sequential(",
+        *_MIDDLE,
         *(INDENT + line for line in _head_lines(spec.head, dimensions)),
-        "        )",
-        "    def forward(self, x):",
+        *_CLOSING,
         FLAT_FORWARD if spec.is_flat and spec.body else FORWARD,
     ]
     blocks = [(f"class {b.kind}", list(block_lines(b, dimensions))) for b in spec.blocks]
@@ -210,19 +214,18 @@ def parse(source: str, in_shape: tuple[int, ...], num_classes: int) -> Spec | No
 
 
 def _net_entries(lines: list[str]) -> tuple[list[str], list[str]] | None:
-    """The lines inside `self.body` and `self.head` of a canonical `Net`."""
-    text = "\n".join(lines) + "\n"
-    pattern = (
-        r"class Net\(nn\.Module\):\n    def __init__\(self, in_shape, num_classes\):\n"
-        r"        super\(\).__init__\(\)\n        self\.body = nn\.Sequential\(\n((?: {12}.*\n)*)        \)\n"
-        r"        self\.head = nn\.Sequential\(\n((?: {12}.*\n)*)        \)\n"
-        r"    def forward\(self, x\):\n(.*)\n"
-    )
-    match = re.fullmatch(pattern, text)
-    if not match or match[3] not in (FORWARD, FLAT_FORWARD):
+    """The lines inside `self.body` and `self.head` of a canonical `Net`, without indentation."""
+    start, end = len(_OPENING), len(lines) - len(_CLOSING) - 1
+    if lines[:start] != _OPENING or lines[end:-1] != _CLOSING:
         return None
-    body, head = ([line.strip() for line in match[i].splitlines()] for i in (1, 2))
-    return body, head
+    inner = lines[start:end]
+    if _MIDDLE[0] not in inner or lines[-1] not in (FORWARD, FLAT_FORWARD):
+        return None
+    middle = inner.index(_MIDDLE[0])
+    if inner[middle : middle + len(_MIDDLE)] != _MIDDLE:
+        return None
+    head = inner[middle + len(_MIDDLE) :]
+    return [line.strip() for line in inner[:middle]], [line.strip() for line in head]
 
 
 _NAMES = "|".join(dict.fromkeys(ACTIVATION_NAMES))

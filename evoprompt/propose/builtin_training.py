@@ -114,10 +114,12 @@ def _token_ids(tokenizer: PreTrainedTokenizerFast) -> dict:
 
 
 def save(folder: Path, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
-    """Write the model as bf16 safetensors, with its tokenizer and generation settings."""
+    """Write the model with its tokenizer and generation settings.
+
+    The weights are bf16, but the config says float32: processors without bf16 would crawl.
+    """
     weights = {name: tensor.to(torch.bfloat16) for name, tensor in model.state_dict().items()}
     weights.pop("lm_head.weight", None)  # tied to the embedding
-    model.config.dtype = torch.bfloat16
     model.generation_config = GenerationConfig(
         do_sample=True,
         temperature=0.8,
@@ -254,7 +256,7 @@ def train(settings: Settings) -> Progress:
     model.train()
     optimizers = _optimizers(model, settings)
     stream = batches(settings.seed + 1000 + progress.step, tokenizer, settings.batch_tokens)
-    end_id = tokenizer.convert_tokens_to_ids(END)
+    end_id = _token_ids(tokenizer)["eos_token_id"]
     count = sum(parameter.numel() for parameter in model.parameters())
     print(f"parameters {count} vocabulary {len(tokenizer)} from step {progress.step}", flush=True)
     started, before, first = time.process_time(), progress.seconds, progress.step

@@ -284,9 +284,10 @@ def lint(template: Template) -> None:
     """
     try:
         tree = _ENVIRONMENT.parse(template.body)
+        unknown = meta.find_undeclared_variables(tree) - set(VARIABLES)
     except jinja2.TemplateSyntaxError as error:
         raise _syntax_error(template, error) from error
-    for name in sorted(meta.find_undeclared_variables(tree) - set(VARIABLES)):
+    for name in sorted(unknown):
         line = min(node.lineno for node in tree.find_all(nodes.Name) if node.name == name)
         raise TemplateError(
             f"{_where(template, line)}: unknown variable '{name}'. Known: {', '.join(VARIABLES)}."
@@ -304,7 +305,9 @@ def _check_attributes(template: Template, tree: nodes.Template) -> None:
             owners[loop.target.name] = loop.iter.name
     for node in tree.find_all(nodes.Getattr):
         base = node.node.node if isinstance(node.node, nodes.Getitem) else node.node
-        known = VARIABLES.get(owners.get(base.name, "")) if isinstance(base, nodes.Name) else None
+        if not isinstance(base, nodes.Name):
+            continue
+        known = VARIABLES.get(owners.get(base.name, ""))
         if known and node.attr not in known:
             raise TemplateError(
                 f"{_where(template, node.lineno)}: '{base.name}' has no '{node.attr}'. "

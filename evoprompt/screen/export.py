@@ -7,6 +7,7 @@ Not promised: that the graph computes what the module does; the caller compares 
 
 import io
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -59,9 +60,7 @@ def _adaptive_pool(
 ) -> Callable[..., torch.Tensor]:
     """Plain pooling where the sizes divide: behind reshape(-1, ...) the exporter forgets sizes."""
 
-    def pool(
-        input: torch.Tensor, output_size: object, *rest: object, **named: object
-    ) -> torch.Tensor:
+    def pool(input: torch.Tensor, output_size: Any, *rest: Any, **named: Any) -> torch.Tensor:
         wanted = output_size if isinstance(output_size, tuple | list) else [output_size] * dims
         sizes = [int(size) for size in input.shape[-dims:]]
         wanted = [size if want is None else want for want, size in zip(wanted, sizes, strict=True)]

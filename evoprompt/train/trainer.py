@@ -202,7 +202,7 @@ def _device(asked: str) -> str:
         is_there = torch.cuda.is_available()
     if asked == "cuda" and not is_there:
         raise ConfigError(
-            f"train.device: cuda was asked for and torch finds none. Expected an NVIDIA GPU, its "
+            "train.device: cuda was asked for and torch finds none. Expected an NVIDIA GPU, its "
             "driver and a torch built for it. Use --train.device auto or cpu."
         )
     return "cuda" if is_there else "cpu"

@@ -14,6 +14,7 @@ from evoprompt.jail import Limits, Outcome, Zygote
 from evoprompt.screen.check import check
 
 LIMITS = Limits(seconds=20, cpu_seconds=1, memory_mb=512)
+SECRET = "EVOPROMPT_TEST_API_KEY"
 GOOD = """
 import torch.nn as nn
 class Net(nn.Module):
@@ -27,8 +28,11 @@ class Net(nn.Module):
 
 @pytest.fixture(scope="module")
 def zygote() -> Iterator[Zygote]:
+    os.environ[SECRET] = "sk-not-for-candidates"
     with Zygote(["evoprompt.screen.child:warm"]) as it:
+        it.start()
         yield it
+    del os.environ[SECRET]
 
 
 def record(zygote: Zygote, source: str, limits: Limits = LIMITS) -> Outcome:
@@ -100,10 +104,7 @@ def test_what_a_program_patches_is_gone_with_it(zygote: Zygote) -> None:
     assert b"Gemm" in (clean.output or b"")
 
 
-def test_secrets_of_the_environment_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-not-for-candidates")
-    spy = "import os\nassert 'OPENAI_API_KEY' not in os.environ and 'HOME' not in os.environ\n"
-    spy += "parent = open(f'/proc/{os.getppid()}/cmdline').read()\nassert 'sk-' not in parent\n"
-    with Zygote(["evoprompt.screen.child:warm"]) as fresh:
-        assert os.environ["OPENAI_API_KEY"]
-        assert is_graph(record(fresh, spy + GOOD))
+def test_secrets_of_the_environment_are_not_there(zygote: Zygote) -> None:
+    assert SECRET in os.environ
+    spy = f"import os\nassert {SECRET!r} not in os.environ and 'HOME' not in os.environ\n"
+    assert is_graph(record(zygote, spy + GOOD))

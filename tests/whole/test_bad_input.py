@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from evoprompt.cli import main
-from tests.whole.searching import run_resume, run_search, tiny
+from tests.whole.searching import run_resume
 
 
 def refused(capsys, *words):
@@ -131,12 +131,6 @@ def test_a_run_folder_that_is_missing(capsys, tmp_path):
 
 def test_a_file_to_score_that_is_missing(capsys, tmp_path):
     assert "not an existing" in refused(capsys, "score", tmp_path / "net.py")
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs") / "finished"
-    return folder, run_search(folder, tiny())
 
 
 @pytest.fixture

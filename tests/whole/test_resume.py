@@ -1,11 +1,11 @@
 """A search killed at random moments and resumed ends where one never killed ends."""
 
 import random
+import shutil
 import time
 
 import pytest
 
-from evoprompt.config import smoke
 from evoprompt.ledger import content_hash
 from tests.whole.searching import Killable, events_of, run_resume, run_search, tiny
 
@@ -16,15 +16,10 @@ KILLS = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def never_killed(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs") / "whole"
-    return run_search(folder, smoke())
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_killed_in_every_stage_and_resumed_equals_never_killed(never_killed, tmp_path):
+def test_killed_in_every_stage_and_resumed_equals_never_killed(finished, tmp_path):
+    never_killed = finished[1]
     moment = time.time_ns()
     print(f"moments drawn from {moment}")
     rng = random.Random(moment)
@@ -41,7 +36,8 @@ def test_killed_in_every_stage_and_resumed_equals_never_killed(never_killed, tmp
 
 
 @pytest.mark.slow
-def test_another_seed_gives_other_programs_and_another_hash(never_killed, tmp_path):
+def test_another_seed_gives_other_programs_and_another_hash(finished, tmp_path):
+    never_killed = finished[1]
     other = run_search(tmp_path / "other", tiny(seed=1))
 
     def replies(events):
@@ -52,7 +48,7 @@ def test_another_seed_gives_other_programs_and_another_hash(never_killed, tmp_pa
 
 
 @pytest.mark.slow
-def test_resuming_a_search_that_has_ended_changes_nothing(tmp_path):
+def test_resuming_a_search_that_has_ended_changes_nothing(finished, tmp_path):
     folder = tmp_path / "ended"
-    before = run_search(folder, tiny())
-    assert run_resume(folder) == before
+    shutil.copytree(finished[0], folder)
+    assert run_resume(folder) == finished[1]

@@ -18,15 +18,9 @@ from tests.whole.searching import run_search, tiny
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs") / "whole"
-    return folder, run_search(folder, smoke(), results=True)
-
-
-@pytest.fixture(scope="module")
-def events(run):
-    return run[1]
+@pytest.fixture
+def events(finished):
+    return finished[1]
 
 
 def of(events, kind):
@@ -125,8 +119,8 @@ def test_test_data_is_looked_at_at_the_end_only(events):
         assert event.payload["low"] <= event.payload["difference"] <= event.payload["high"]
 
 
-def test_the_run_folder_holds_what_a_person_wants(run):
-    folder, events = run
+def test_the_run_folder_holds_what_a_person_wants(finished):
+    folder, events = finished
     for name in ("config.json", "ledger.sqlite", "report.html"):
         assert (folder / name).is_file()
     assert json.loads((folder / "config.json").read_text())["task"]["name"] == "digits"
@@ -136,8 +130,8 @@ def test_the_run_folder_holds_what_a_person_wants(run):
         assert ledger.content_hash() == content_hash(events)
 
 
-def test_best_holds_programs_whose_onnx_file_runs_with_the_recorded_weights(run):
-    folder, _ = run
+def test_best_holds_programs_whose_onnx_file_runs_with_the_recorded_weights(finished):
+    folder, _ = finished
     programs = sorted((folder / "best").iterdir())
     assert programs
     for program in programs:
