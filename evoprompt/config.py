@@ -97,7 +97,7 @@ class ProposerSettings:
     """Nucleus sampling."""
     max_tokens: int = 160
     """Longest reply."""
-    threads: int = 2
+    threads: int = 1
     """CPU threads of the language model; part of the settings because results depend on it."""
 
 

@@ -123,10 +123,10 @@ class Surrogate:
         """Expected accuracy (0..1) and its standard deviation, one each per text."""
         if not texts:
             return np.zeros(0), np.zeros(0)
+        features = np.stack([features_of(text) for text in texts])
         if self._regression is None or self._scaling is None:
             mean = float(np.mean(self._accuracies)) if self._accuracies else 0.5
             return np.full(len(texts), mean), np.full(len(texts), WIDE)
-        features = np.stack([features_of(text) for text in texts])
         vectors = self._base.vectors(texts)
         return self._regression.predict(tune.views(features, vectors, self._scaling, CORE))
 

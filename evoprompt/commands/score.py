@@ -57,10 +57,10 @@ def run_score(given: list[str]) -> None:
 
 def score_files(files: list[Path], command: ScoreCommand) -> list[Scored]:
     """Screen and score the files; best first, rejected ones last."""
-    import surrogate
+    from evoprompt.steps.learn import load_predictor
     from surrogate.encode import GraphError, read
 
-    predictor = surrogate.Surrogate.load(_predictor(command.run))
+    predictor = load_predictor(_predictor(command.run))
     graphs: dict[Path, bytes] = {f: f.read_bytes() for f in files if f.suffix == ".onnx"}
     rejected: list[Scored] = []
     sources = [f for f in files if f.suffix == ".py"]
@@ -94,10 +94,7 @@ def _screen(sources: list[Path], command: ScoreCommand) -> tuple[dict[Path, byte
         try:
             for file in sources:
                 text = file.read_text(encoding="utf-8", errors="surrogateescape")
-                prepared = screener.prepare(text)
-                answer = prepared
-                if not isinstance(prepared, Rejected):
-                    answer = screener.screen_all([prepared.source])[0]
+                answer = screener.screen_all([text])[0]
                 if isinstance(answer, Rejected):
                     verdict = f"{answer.stage}: {answer.reason}: {answer.detail}"
                     rejected.append(Scored(file, verdict))

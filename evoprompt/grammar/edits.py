@@ -148,11 +148,10 @@ def _derive_by_class(
         return None
     script: list[str] = []
     before = 0
-    for place, (name, lines) in enumerate(parts):
-        if place == len(parts) - 1:
-            new = [line for other, m in child_parts.items() if other not in names for line in m]
-            if new:
-                script += _edit(before + 1, before, new, donor)
+    new = [line for name, part in child_parts.items() if name not in names for line in part]
+    if new:
+        script += _edit(1, 0, new, donor)
+    for name, lines in parts:
         script += _derive_block(lines, child_parts.get(name, []), before, donor)
         before += len(lines)
     return script
@@ -238,21 +237,35 @@ def _loose_lines(lines: list[str], rng: Random) -> list[str]:
 
 
 def complete(source: str) -> tuple[str, tuple[str, ...]]:
-    """The source with known block classes added that it uses but does not define, and their names.
+    """The source with its block classes in order, and the names of those that were added.
 
-    Two in five failing edits of the built-in model forgot a class (facts.md, "The same with
-    edits").
+    Known classes that it uses but does not define are put in front (two in five failing edits of
+    the built-in model forgot one: facts.md, "The same with edits"). Known classes that it defines
+    but does not use are dropped, so that an edit need not delete them.
     """
     lines = canonical_lines(source)
     if lines is None:
         return source, ()
-    text = "\n".join(lines)
-    used = re.findall(rf"\b({'|'.join(TEMPLATES)})\(", text)
-    defined = set(re.findall(r"^class (\w+)", text, re.MULTILINE))
-    missing = tuple(name for name in dict.fromkeys(used) if name not in defined)
-    nets = [i for i, line in enumerate(lines) if line.startswith("class Net(")]
-    if not missing or not nets:
+    parts = segments(lines)
+    kept = _without_unused(parts)
+    text = "\n".join(line for _, part in kept for line in part)
+    defined = {name for name, _ in kept}
+    used = dict.fromkeys(re.findall(rf"\b({'|'.join(TEMPLATES)})\(", text))
+    missing = tuple(name for name in used if f"class {name}" not in defined)
+    if not missing and len(kept) == len(parts):
         return source, ()
     dimensions = 2 if "2d(" in text else 1
     new = [line for name in missing for line in block_lines(default_block(name), dimensions)]
-    return source_of(lines[: nets[0]] + new + lines[nets[0] :], header_of(source)), missing
+    old = [line for _, part in kept for line in part]
+    return source_of(new + old, header_of(source)), missing
+
+
+def _without_unused(parts: list[tuple[str, list[str]]]) -> list[tuple[str, list[str]]]:
+    """The top-level statements without known block classes that no other statement names."""
+    kept = list(parts)
+    for item in parts:
+        kind = item[0].removeprefix("class ")
+        others = "\n".join(line for other in kept if other is not item for line in other[1])
+        if kind in TEMPLATES and not re.search(rf"\b{kind}\b", others):
+            kept.remove(item)
+    return kept

@@ -117,8 +117,8 @@ def repair(spec: Spec, rng: Random) -> Spec:
             shape = entry_shape(fitted, shape)
     known = {block.kind: block for block in spec.blocks}
     needed = needed_kinds(tuple(kept))
-    order = [kind for kind in known if kind in needed]
-    order += [kind for kind in needed if kind not in known]
+    order = [kind for kind in needed if kind not in known]
+    order += [kind for kind in known if kind in needed]
     blocks = tuple(known[k] if k in known else _new_block(k, rng) for k in order)
     spec = replace(spec, body=tuple(kept), blocks=blocks)
     return replace(spec, head=_fit_head(spec, shape))

@@ -91,6 +91,8 @@ def random_spec(rng: Random, in_shape: tuple[int, ...], num_classes: int) -> Spe
         body += [Entry("activation", (rng.choice(ACTIVATION_NAMES),))] * (rng.random() < 0.8)
     blocks = [kind for kind in kinds if kind != "SequenceBlock"]
     body += [random_entry(rng, blocks, widths) for _ in range(rng.randint(0 if body else 1, 6))]
+    if not any(has_parameters(entry) for entry in body):
+        body.append(Entry("conv", (rng.choice(widths), 5, 1, 2)))
     return repair(replace(empty, body=tuple(body)), rng)
 
 

@@ -119,7 +119,7 @@ def _branch(
         donor_text = spec_lines(donor_spec)
         donor = with_classes(donor_text, body_lines(donor_text)[slice(*run)])
     child = _child(rng, spec, parent.parameters, donor_spec, run)
-    child_lines = spec_lines(child)
+    child_lines = spec_lines(with_unused(spec, child))
     if child_lines == lines:
         return None
     script = derive(lines, child_lines, donor)
@@ -137,6 +137,14 @@ def _branch(
     told = size(child_size) if target.parameters else "any"
     end = text[len(parent.numbered) :]
     return Branch(template.operator, end, reply, tuple(donor), told, parent.parameters, child_size)
+
+
+def with_unused(parent: Spec, child: Spec) -> Spec:
+    """The child with the parent's unused classes left in: no edit has to delete them (`complete` does)."""
+    blocks = {block.kind: block for block in (*parent.blocks, *child.blocks)}
+    known = [block.kind for block in parent.blocks]
+    order = [block.kind for block in child.blocks if block.kind not in known] + known
+    return replace(child, blocks=tuple(blocks[kind] for kind in order))
 
 
 def _donor(rng: Random, task: TaskShape) -> Spec:

@@ -5,11 +5,16 @@ while it ranks worse than the prior, the prior chooses. The proposer's part is i
 """
 
 import time
+from pathlib import Path
 
+import numpy as np
+
+from evoprompt.errors import ModelError
 from evoprompt.ledger import Json, clock_fields
 from evoprompt.state import AuditPair
 from evoprompt.steps.run import Made, Run
 from surrogate import Surrogate, kendall_tau, prior_ranks
+from surrogate.errors import SurrogateError
 
 
 def learn_predictor(run: Run, generation: int) -> None:
@@ -27,7 +32,19 @@ def learn_predictor(run: Run, generation: int) -> None:
         return "predictor", payload, clock_fields({"seconds": time.monotonic() - started})
 
     run.once(generation, "learn", 0, make)
-    run.surrogate = Surrogate.load(folder)
+    run.surrogate = load_predictor(folder)
+
+
+def load_predictor(folder: Path | None) -> Surrogate:
+    """Return the predictor of a folder; None is the built-in one.
+
+    Raises:
+        ModelError: Missing, truncated, pickled, or of another version.
+    """
+    try:
+        return Surrogate.load(folder)
+    except SurrogateError as error:
+        raise ModelError(str(error)) from error
 
 
 def audit(run: Run) -> Json:
@@ -57,7 +74,8 @@ def audit(run: Run) -> Json:
 
 
 def _taus(pairs: list[AuditPair]) -> tuple[float, float]:
-    accuracies = [pair.accuracy for pair in pairs]
-    priors = prior_ranks([pair.parameters for pair in pairs], [pair.macs for pair in pairs])
-    believed = kendall_tau([pair.mean for pair in pairs], accuracies)
-    return round(believed, 6), round(kendall_tau(list(priors), accuracies), 6)
+    accuracies = np.array([pair.accuracy for pair in pairs])
+    parameters = np.array([pair.parameters for pair in pairs])
+    priors = prior_ranks(parameters, np.array([pair.macs for pair in pairs]))
+    believed = kendall_tau(np.array([pair.mean for pair in pairs]), accuracies)
+    return round(believed, 6), round(kendall_tau(priors, accuracies), 6)

@@ -24,11 +24,11 @@ from evoprompt.propose.grammar_engine import GrammarEngine
 from evoprompt.propose.templates import load_templates, template_folder
 from evoprompt.screen import Screener
 from evoprompt.settings_file import from_dict, to_dict
+from evoprompt.steps.learn import load_predictor
 from evoprompt.steps.propose import REFERENCE
 from evoprompt.steps.run import Run, Watch
 from evoprompt.storage import storage_error, write_atomically
 from evoprompt.train import Trainer, open_task
-from surrogate import Surrogate
 
 
 def create(folder: Path, settings: SearchSettings, watch: Watch) -> Run:
@@ -106,7 +106,7 @@ def _open_rooms(folder: Path, settings: SearchSettings, ledger: Ledger, watch: W
         engine = GrammarEngine(task.shape)
     else:
         engine = open_engine(settings.proposer)
-    surrogate = Surrogate.load(None)
+    surrogate = load_predictor(None)
     for name in ("sources", "graphs", "weights"):
         (folder / name).mkdir(exist_ok=True)
     return Run(

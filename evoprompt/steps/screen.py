@@ -5,6 +5,8 @@ A source that was screened before is not run again; a graph that is known is not
 
 from dataclasses import asdict
 
+import numpy as np
+
 from evoprompt.candidate import Screened
 from evoprompt.ledger import Event, Json
 from evoprompt.state import Program
@@ -70,7 +72,8 @@ def score(run: Run, generation: int, proposed: list[Event]) -> None:
         means, spreads = run.surrogate.score([_figures(p).text for _, p in fresh])
         known = [_figures(p) for p in run.state.trained()]
         pool = [_figures(p) for _, p in fresh] + known
-        priors = prior_ranks([s.parameters for s in pool], [s.macs for s in pool])
+        parameters = np.array([figures.parameters for figures in pool])
+        priors = prior_ranks(parameters, np.array([figures.macs for figures in pool]))
         events: list[Event] = []
         for (index, program), mean, spread, prior in zip(
             fresh, means, spreads, priors, strict=False

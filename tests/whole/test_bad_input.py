@@ -3,11 +3,13 @@
 import json
 import shutil
 import sqlite3
+import subprocess
 
 import numpy as np
 import pytest
 
 from evoprompt.cli import main
+from evoprompt.ledger import content_hash
 from tests.whole.searching import run_resume
 
 
@@ -180,3 +182,20 @@ def test_a_damaged_predictor_is_named_and_the_ledger_is_kept(capsys, copy, finis
     shutil.rmtree(copy / "predictor")
     shutil.copytree(finished[0] / "predictor", copy / "predictor")
     assert run_resume(copy) == finished[1]
+
+
+@pytest.mark.slow
+def test_a_full_disk_stops_the_search_and_loses_nothing(capsys, tmp_path, finished):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2500k", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("needs the right to mount a small file system")
+    try:
+        line = refused(capsys, "search", "smoke", "--runs", disk, "--run", "full")
+        assert "Free some space" in line
+        if (disk / "full").exists():
+            subprocess.run(["mount", "-o", "remount,size=500m", str(disk)], check=True)
+            assert content_hash(run_resume(disk / "full")) == content_hash(finished[1])
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
