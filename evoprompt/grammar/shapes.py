@@ -105,7 +105,7 @@ def repair(spec: Spec, rng: Random) -> Spec:
     replaced.
 
     The definitions of classes that are already there are kept, unused ones dropped, missing ones
-    drawn.
+    drawn and put in front, where an edit finds the place easily.
     """
     body = _few_kinds(spec.body[:MAXIMUM_ENTRIES])
     shape = input_shape(spec)

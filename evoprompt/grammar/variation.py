@@ -252,7 +252,7 @@ def insert_run(spec: Spec, donor: Spec, run: tuple[int, int], rng: Random) -> Sp
     end = min(len(spec.body), place + rng.choice((0, 0, 1, 1, 2)))
     body = spec.body[:place] + donor.body[slice(*run)] + spec.body[end:]
     known = {block.kind for block in spec.blocks}
-    blocks = spec.blocks + tuple(block for block in donor.blocks if block.kind not in known)
+    blocks = tuple(block for block in donor.blocks if block.kind not in known) + spec.blocks
     return repair(replace(spec, body=body, blocks=blocks), rng)
 
 

@@ -37,6 +37,24 @@ def test_derived_edits_applied_to_the_parent_give_the_child():
         assert apply(render(parent), reply, offered) == render(child)
 
 
+def test_an_unused_known_class_goes_without_being_deleted():
+    parent = seeds((1, 40), 10)["gru"]
+    child, added = complete(apply(parent, "@L12\n            ConvBlock(8, 3, 1),\n@end"))
+    assert "SequenceBlock" not in child
+    assert added == ("ConvBlock",)
+    assert run(child, (1, 40)) > 0
+
+
+def test_new_classes_go_to_the_front():
+    rng = Random(3)
+    parent = random_spec(Random(1), (1, 40), 10)
+    for _ in range(100):
+        child = cross(parent, random_spec(rng, (1, 40), 10), rng)
+        script = derive(spec_lines(parent), spec_lines(child))
+        if {b.kind for b in child.blocks} - {b.kind for b in parent.blocks}:
+            assert script[0] == "@L0+"
+
+
 def test_edits_between_unrelated_programs_round_trip_too():
     sources = list(seeds((1, 40), 10).values())
     for parent, child in pairwise(sources):
