@@ -54,7 +54,7 @@ class TrainSettings:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto takes a GPU where there is one."""
     seconds_limit: float = 120.0
-    """Wall-clock limit of one training; a candidate over it is rejected and counted."""
+    """CPU limit of one training (four times as much wall clock); over it, it is rejected."""
     memory_mb: int = 4096
     """Memory limit of one training process (address space; not used on a GPU)."""
 
@@ -65,7 +65,7 @@ class ScreenSettings:
 
     workers: int = 2
     """Zygotes; candidates screened at the same time."""
-    seconds_limit: float = 10.0
+    seconds_limit: float = 20.0
     """Wall-clock limit of one candidate."""
     cpu_seconds: int = 8
     """CPU limit of one candidate."""
@@ -222,7 +222,8 @@ def smoke() -> SearchSettings:
     base = digits()
     return replace(
         base,
-        train=replace(base.train, recipe=Recipe(steps=30, batch_size=64)),
+        screen=replace(base.screen, workers=1),
+        train=replace(base.train, recipe=Recipe(steps=30, batch_size=64), workers=1),
         proposer=replace(base.proposer, prompts_per_round=2, samples_per_prompt=4),
         choose=replace(
             base.choose,

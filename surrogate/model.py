@@ -35,12 +35,12 @@ class EncoderSettings:
 class Batch:
     """Texts as tensors."""
 
-    tokens_BL: Tensor  # noqa: N815
-    variants_BL: Tensor  # noqa: N815
-    features_BLF: Tensor  # noqa: N815
-    reads_BLL: Tensor  # noqa: N815
+    tokens_BL: Tensor
+    variants_BL: Tensor
+    features_BLF: Tensor
+    reads_BLL: Tensor
     """True where the row's line reads the column's, or is the same."""
-    exists_BL: Tensor  # noqa: N815
+    exists_BL: Tensor
 
 
 class Layer(nn.Module):

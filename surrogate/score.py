@@ -11,7 +11,7 @@ mean (0.5 without any) and a wide spread: it does not know better, and the prior
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -34,11 +34,18 @@ class Base:
     projection: dict[str, np.ndarray]
     """`mean` and `basis` of the vectors, `spread` of the corpus' graph features."""
     digest: str
+    known: dict[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
+    """Vectors of the texts seen so far; a search asks for the same ones again and again."""
 
     def vectors(self, texts: Sequence[str]) -> np.ndarray:
         """Projected vectors of texts."""
-        raw = embed(self.encoder, texts)
-        return (raw - self.projection["mean"]) @ self.projection["basis"]
+        for text in texts:
+            if text not in self.known:
+                # One by one: in a batch the last bits of a vector would depend on its neighbours,
+                # and a resumed search would not repeat the same decisions.
+                raw = embed(self.encoder, [text])[0] - self.projection["mean"]
+                self.known[text] = raw @ self.projection["basis"]
+        return np.stack([self.known[text] for text in texts])
 
     def tensors(self) -> dict[str, np.ndarray]:
         """Everything as named arrays."""

@@ -27,7 +27,8 @@ SHARES = (  # linear in the prior's features, then RBF on: those, all graph feat
 SHAPE, SCALE = 2.0, 1.0  # inverse-gamma prior of the signal variance, labels standardised
 SLOPE = 0.4  # labels' standard deviations per standard deviation of size, before any label
 PSEUDO_LABELS = 10  # weight of the corpus' spread against the labels' own
-SMALLEST_WEIGHT = 0.02  # kernels that matter less are dropped
+SMALLEST_WEIGHT = 0.05  # kernels that weigh less, against the best one, are dropped
+MANY_LABELS_WEIGHT = 0.5  # the same where each kernel costs time
 LOWEST, HIGHEST = 0.005, 0.995  # accuracies are clipped to this before the logit
 OUTLIER = 3.0  # robust standard deviations below which a failed training counts as this bad
 
@@ -54,46 +55,46 @@ class Scaling:
 
 
 @dataclass(frozen=True)
+class Solved:
+    """One kernel, solved for the labels."""
+
+    shares: tuple[float, ...]
+    length: float
+    noise: float
+    weight: float
+    """Posterior weight among the kernels."""
+    root_NN: np.ndarray
+    solution_N: np.ndarray
+    signal: float
+
+
+@dataclass(frozen=True)
 class Regression:
     """A fitted predictor as plain arrays."""
 
     train: Views
-    residual: np.ndarray
-    """Standardised labels without the slope, (N,)."""
     centre: float
     unit: float
     """Labels are `centre + unit * standardised`, on the logit scale."""
-    kernels: tuple[tuple[int, float, float], ...]
-    """Row of `SHARES`, length, noise."""
-    weights: tuple[float, ...]
-    """Posterior weight of each kernel."""
+    kernels: tuple[Solved, ...]
 
     def predict(self, queries: Views) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of the accuracy, (M,) each."""
-        means, variances = [], []
-        for kernel in self.kernels:
-            mean, variance = self._predict_one(kernel, queries)
-            means.append(mean)
-            variances.append(variance)
-        weight_K = np.array(self.weights)
-        mean_M = weight_K @ np.array(means)
-        spread_M = weight_K @ (np.array(variances) + (np.array(means) - mean_M) ** 2)
+        answers = [_predict_one(kernel, self.train, queries) for kernel in self.kernels]
+        mean_KM, variance_KM = (np.array(part) for part in zip(*answers, strict=True))
+        weight_K = np.array([kernel.weight for kernel in self.kernels])
+        mean_M = weight_K @ mean_KM
+        variance_M = weight_K @ (variance_KM + (mean_KM - mean_M) ** 2)
         mean_M = mean_M + SLOPE * _size(queries)
-        return _accuracy(self.centre + self.unit * mean_M, self.unit * np.sqrt(spread_M))
+        return _accuracy(self.centre + self.unit * mean_M, self.unit * np.sqrt(variance_M))
 
-    def _predict_one(
-        self, kernel: tuple[int, float, float], queries: Views
-    ) -> tuple[np.ndarray, np.ndarray]:
-        share, length, noise = kernel
-        gram_NN = _gram(self.train, self.train, SHARES[share], length)
-        cross_MN = _gram(queries, self.train, SHARES[share], length)
-        root = cholesky(gram_NN + noise * np.eye(len(gram_NN)), lower=True)
-        solved = cho_solve((root, True), self.residual)
-        signal = _signal(float(self.residual @ solved), len(gram_NN))
-        explained = solve_triangular(root, cross_MN.T, lower=True)
-        own_M = _diagonal(queries, SHARES[share])
-        left_M = np.maximum(own_M + noise - (explained**2).sum(0), 1e-6)
-        return cross_MN @ solved, signal * left_M
+
+def _predict_one(kernel: Solved, train: Views, queries: Views) -> tuple[np.ndarray, np.ndarray]:
+    cross_MN = _gram(queries, train, kernel.shares, kernel.length)
+    explained_NM = solve_triangular(kernel.root_NN, cross_MN.T, lower=True)
+    own_M = _diagonal(queries, kernel.shares) + kernel.noise
+    left_M = np.maximum(own_M - (explained_NM**2).sum(0), 1e-6)
+    return cross_MN @ kernel.solution_N, kernel.signal * left_M
 
 
 def fit(train: Views, accuracies: np.ndarray) -> Regression:
@@ -107,8 +108,24 @@ def fit(train: Views, accuracies: np.ndarray) -> Regression:
     size = _size(train)
     residual = (logits - centre) / unit - SLOPE * size
     chosen = np.unique(np.linspace(0, len(logits) - 1, EVIDENCE_LIMIT).astype(int))
-    kernels, weights = _choose(train.take(chosen), residual[chosen], len(logits))
-    return Regression(train, residual, centre, unit, kernels, weights)
+    kernels = _choose(train.take(chosen), residual[chosen], len(logits))
+    solved = tuple(_solve(train, residual, *kernel) for kernel in kernels)
+    return Regression(train, centre, unit, solved)
+
+
+def _solve(
+    train: Views,
+    residual_N: np.ndarray,
+    shares: tuple[float, ...],
+    length: float,
+    noise: float,
+    weight: float,
+) -> Solved:
+    gram_NN = _gram(train, train, shares, length)
+    root_NN = cholesky(gram_NN + noise * np.eye(len(gram_NN)), lower=True)
+    solution_N = cho_solve((root_NN, True), residual_N)
+    signal = _signal(float(residual_N @ solution_N), len(residual_N))
+    return Solved(shares, length, noise, weight, root_NN, solution_N, signal)
 
 
 def scaling(features: np.ndarray, corpus_spread: np.ndarray) -> Scaling:
@@ -159,28 +176,29 @@ def _signal(explained: float, count: int) -> float:
 
 
 def _choose(
-    train: Views, residual: np.ndarray, count: int
-) -> tuple[tuple[tuple[int, float, float], ...], tuple[float, ...]]:
-    """The kernels that carry the evidence, and their posterior weights."""
+    train: Views, residual_N: np.ndarray, count: int
+) -> list[tuple[tuple[float, ...], float, float, float]]:
+    """Shares, length, noise and posterior weight of the kernels that carry the evidence."""
     found = []
-    for share in range(len(SHARES)):
+    for shares in SHARES:
         for length in LENGTHS:
-            gram = _gram(train, train, SHARES[share], length)
-            values, basis = eigh(gram)
-            projected = (basis.T @ residual) ** 2
+            values_N, basis_NN = eigh(_gram(train, train, shares, length))
+            projected_N = (basis_NN.T @ residual_N) ** 2
             for noise in NOISES:
-                shifted = np.maximum(values, 0) + noise
-                fit_term = (SHAPE + len(residual) / 2) * np.log(
-                    SCALE + (projected / shifted).sum() / 2
-                )
-                found.append((-np.log(shifted).sum() / 2 - fit_term, (share, length, noise)))
-    evidence = np.array([value for value, _ in found])
-    weight = np.exp(evidence - evidence.max())
-    weight /= weight.sum()
-    limit = 0.2 if count > EVIDENCE_LIMIT else SMALLEST_WEIGHT
-    kept = np.flatnonzero(weight >= min(limit, weight.max()))
-    total = weight[kept].sum()
-    return tuple(found[i][1] for i in kept), tuple(float(weight[i] / total) for i in kept)
+                evidence = _evidence(np.maximum(values_N, 0) + noise, projected_N)
+                found.append((shares, length, noise, evidence))
+    evidence_K = np.array([row[3] for row in found])
+    weight_K = np.exp(evidence_K - evidence_K.max())
+    smallest = MANY_LABELS_WEIGHT if count > EVIDENCE_LIMIT else SMALLEST_WEIGHT
+    kept = np.flatnonzero(weight_K >= smallest)  # against the best one
+    total = weight_K[kept].sum()
+    return [(*found[k][:3], float(weight_K[k] / total)) for k in kept]
+
+
+def _evidence(values_N: np.ndarray, projected_N: np.ndarray) -> float:
+    """Log marginal likelihood, the signal variance integrated out (a Student t distribution)."""
+    rest = SCALE + (projected_N / values_N).sum() / 2
+    return float(-np.log(values_N).sum() / 2 - (SHAPE + len(values_N) / 2) * np.log(rest))
 
 
 def _accuracy(mean: np.ndarray, spread: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

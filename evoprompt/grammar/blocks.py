@@ -1,13 +1,9 @@
-"""The helper classes ("blocks") that a program of the grammar may define, as text templates with
-open places.
+"""The helper classes ("blocks") of the grammar, as text templates with open places.
 
-In: the kind of a block, the texts for its open places, and the number of spatial dimensions (1 or
-2).
-Out: the lines of its class, the block recovered from such lines, and its parameter count. Every
-number is legal in every argument (kernels are odd), so an edit of one number never breaks a
-program.
-Not promised: that a block fits everywhere; `shapes.py` knows where strides and long sequences are
-allowed.
+In: the kind of a block, the texts for its open places, the number of spatial dimensions (1 or 2).
+Out: the lines of its class, the block recovered from such lines, and its parameter count.
+Every number is legal in every argument (kernels are odd): no edit of one number breaks a program.
+Not promised: that a block fits everywhere; `shapes` knows where strides and sequences are allowed.
 """
 
 import re
@@ -185,9 +181,7 @@ ARGUMENTS = {
 
 @dataclass(frozen=True)
 class Block:
-    """One helper class: its kind, and one text for each of its open places (the order of
-    `SLOTS[kind]`).
-    """
+    """One helper class: its kind, and one text for each open place, in the order of `SLOTS`."""
 
     kind: str
     choices: tuple[str, ...] = ()
@@ -228,9 +222,7 @@ def block_lines(block: Block, dimensions: int) -> tuple[str, ...]:
 
 @cache
 def _pattern(kind: str, dimensions: int) -> re.Pattern[str]:
-    """The template as a regular expression: one named group per open place, repeated places must
-    agree.
-    """
+    """The template as a regular expression: one named group per open place."""
     texts = DIMENSION_TEXTS[dimensions]
     out, seen = "", set()
     for piece in re.split(r"(<\w+>)", TEMPLATES[kind].strip("\n")):
@@ -261,9 +253,7 @@ def parse_block(lines: tuple[str, ...], dimensions: int) -> Block | None:
 
 
 def block_parameters(block: Block, values: tuple[int, ...], inputs: int, dimensions: int) -> int:
-    """Trainable parameters of one use of the block on `inputs` channels; `values` as in
-    `ARGUMENTS[kind]`.
-    """
+    """Trainable parameters of one use on `inputs` channels; `values` in `ARGUMENTS`' order."""
     slot = dict(zip(SLOTS[block.kind], block.choices, strict=True))
     argument = dict(zip(ARGUMENTS[block.kind], values, strict=True))
     width = argument.get("channels", 0)
@@ -294,9 +284,7 @@ def block_parameters(block: Block, values: tuple[int, ...], inputs: int, dimensi
 
 
 def _recurrent_parameters(kind: str, cell: str, hidden: int, inputs: int) -> int:
-    """Both directions of a GRU (3 gates) or an LSTM (4), with the projection in front where there
-    is one.
-    """
+    """Both directions of a GRU (3 gates) or an LSTM (4), with the projection if there is one."""
     gates = 3 if cell == "GRU" else 4
     if kind == "SequenceBlock":
         return 2 * gates * hidden * (inputs + hidden + 2)

@@ -2,8 +2,7 @@
 
 In: any Python source. Out: its lines without imports, comments, docstrings and blank lines; and
 back, a source with the imports in front and blank lines where a person would put them.
-Not promised: that layout inside a statement is normalised; a program keeps its own names and line
-breaks.
+Not promised: a normal layout inside a statement; a program keeps its own names and line breaks.
 """
 
 import ast
@@ -15,9 +14,7 @@ MAXIMUM_LINES = 99  # the built-in model has one token per line number, up to L9
 
 
 def canonical_lines(source: str) -> list[str] | None:
-    """The lines that are numbered; None if the source does not parse or has more than 99 such
-    lines.
-    """
+    """The lines that are numbered; None if the source does not parse or has more than 99."""
     split = _split(source)
     if split is None or not 0 < len(split[1]) <= MAXIMUM_LINES:
         return None
@@ -31,9 +28,7 @@ def header_of(source: str) -> str:
 
 
 def source_of(lines: list[str], header: str = HEADER) -> str:
-    """Canonical lines as a source: imports first, two blank lines before a class, one before a
-    method.
-    """
+    """Canonical lines as a source: imports first, blank lines before classes and methods."""
     out = [header.rstrip("\n")]
     previous = ""
     for line in lines:
@@ -63,13 +58,10 @@ def segments(lines: list[str]) -> list[tuple[str, list[str]]]:
 
 
 def _split(source: str) -> tuple[list[str], list[str]] | None:
-    """(import lines, other lines) with comments, docstrings and blank lines removed; None if
-    unparsable.
-    """
+    """(import lines, other lines), stripped of what is not numbered; None if unparsable."""
     if source.startswith(HEADER) and "#" not in source and '"' not in source:
         rest = [line.rstrip() for line in source[len(HEADER) :].split("\n")]
-        header: list[str] = HEADER.splitlines()
-        return header, [line for line in rest if line]
+        return [str(line) for line in HEADER.splitlines()], [line for line in rest if line]
     try:
         tree = ast.parse(source)
         lines = _without_comments(source)

@@ -1,11 +1,8 @@
-"""Edits: a child told as changes to the numbered lines of its parent, and taken over from a donor
-by reference.
+"""Edits: a child told as changes to its parent's numbered lines, or taken from a donor.
 
-In: canonical lines of the parent, the child's lines or a model's reply, and the donor lines of the
-prompt.
-Out: an edit script (`derive`) or the child's source (`apply`). A script is `@L4-L6` replace, `@L4+`
-insert after, each followed by new lines or by ` D2-D5` (donor lines) in the header, in order, ended
-by `@end`.
+In: canonical lines of the parent, and the child's lines or a reply, and the prompt's donor lines.
+Out: an edit script (`derive`) or the child's source (`apply`). A script is `@L4-L6` replace or
+`@L4+` insert after, with new lines below or donor lines behind it (` D2-D5`), ended by `@end`.
 Not promised: that the child runs.
 """
 
@@ -47,8 +44,7 @@ def numbered(source: str) -> str | None:
 
 
 def apply(parent_source: str, reply: str, donor: list[str] | tuple[str, ...] = ()) -> str:
-    """The child's source: the parent's canonical lines with the reply's changes, the parent's
-    imports in front.
+    """The child's source: the parent's lines with the reply's changes, behind its imports.
 
     Raises:
         EditError: no_edit, truncated (no `@end`), bad_edit or unchanged.
@@ -185,11 +181,9 @@ def _edit(start: int, end: int, new: list[str], donor: list[str] | tuple[str, ..
 
 
 def donor_lines(source: str, rng: Random) -> list[str]:
-    """What a prompt offers of a second parent: one to three entries of its body and the classes
-    they use.
+    """One to three entries of a second parent's body, with the classes they use.
 
-    Where it has no `self.body` of one layer per line: up to three lines of `Net`. Empty if there is
-    nothing.
+    Up to three lines of `Net` where it has no `self.body` of one layer per line; [] if it has none.
     """
     lines = canonical_lines(source)
     if lines is None:
@@ -212,9 +206,7 @@ def body_lines(lines: list[str]) -> list[str]:
 
 
 def with_classes(lines: list[str], run: list[str]) -> list[str]:
-    """The classes of the program that the lines use, directly or through each other, then the
-    lines.
-    """
+    """The classes that the lines use, directly or through each other, then the lines."""
     parts = {name.removeprefix("class "): part for name, part in segments(lines)}
     needed: set[str] = set()
     texts = list(run)

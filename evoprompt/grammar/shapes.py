@@ -59,9 +59,7 @@ def entry_shape(entry: Entry, shape: Shape) -> Shape:
 
 
 def _block_values(entry: Entry, shape: Shape) -> tuple[int, ...]:
-    """The arguments in the order of `ARGUMENTS`; a SequenceBlock reads its input channels from the
-    shape.
-    """
+    """The arguments in the order of `ARGUMENTS`; a SequenceBlock takes inputs from the shape."""
     return (shape.channels, *entry.arguments) if entry.kind == "SequenceBlock" else entry.arguments
 
 
@@ -101,8 +99,7 @@ def head_features(spec: Spec, shape: Shape) -> int:
 
 
 def repair(spec: Spec, rng: Random) -> Spec:
-    """The nearest legal program: sizes stay at 2 or more, long sequences and extra classes are
-    replaced.
+    """The nearest legal program: no size under 2, no too long sequences, no superfluous classes.
 
     The definitions of classes that are already there are kept, unused ones dropped, missing ones
     drawn and put in front, where an edit finds the place easily.

@@ -1,8 +1,6 @@
-"""A program of the grammar as a small frozen record, its rendering as source, and its recovery from
-source.
+"""A program of the grammar as a small frozen record, its rendering, and its recovery from source.
 
-In: block definitions, the list of layers in `self.body`, the layers of `self.head`, and the task's
-shapes.
+In: block definitions, the layers of `self.body` and of `self.head`, and the task's shapes.
 Out: canonical source (helper classes first, `Net` last, one layer per line), or the record again.
 Not promised: that a record built by hand is legal; `shapes.repair` makes it so.
 """

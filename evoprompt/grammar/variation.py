@@ -1,5 +1,4 @@
-"""Random programs, mutation and crossover on records: the corpus of the built-in model and the
-control arm.
+"""Random programs, mutation, crossover: the built-in model's corpus and the control arm.
 
 In: a random generator, a `Spec` (or a source that the grammar can read) and shapes. Out: a new
 `Spec` (or source). Everything that leaves this module is legal for its input shape.
@@ -69,9 +68,7 @@ def random_head(rng: Random) -> Head:
 
 
 def random_spec(rng: Random, in_shape: tuple[int, ...], num_classes: int) -> Spec:
-    """A program of one of several habits: plain convolutions, blocks, recurrence, or no body at
-    all.
-    """
+    """A program of one of several habits: convolutions, blocks, recurrence, or no body at all."""
     empty = Spec(in_shape, num_classes, (), (), random_head(rng))
     if rng.random() < 0.04:
         width = rng.choice(HIDDEN_WIDTHS)

@@ -1,5 +1,4 @@
-"""The corpus of the built-in model: parents of the grammar with several edits each, in the words of
-our templates.
+"""The corpus of the built-in model: random parents with edits, in the words of our templates.
 
 In: a random generator and the templates. Out: `Example`s, endlessly: the prompt is exactly what a
 search would send, the reply is the derived edit script. The target is told in hindsight: the size
@@ -47,12 +46,18 @@ class Branch:
 
 @dataclass(frozen=True)
 class Example:
-    """One parent and its branches; a whole prompt is `parent_view + branch.prompt_end`."""
+    """One parent and its branches; a whole prompt is `parent_view + branch.prompt_end`.
+
+    The exercises ask which number a line has, and what stands on a line: most failing edits of a
+    model trained without them named the wrong line.
+    """
 
     task: TaskShape
     source: str
     parent_view: str
     branches: tuple[Branch, ...]
+    exercises: tuple[tuple[str, str], ...]
+    """(end of the prompt, reply)."""
 
 
 def corpus_templates() -> dict[str, Template]:
@@ -91,7 +96,7 @@ def example(rng: Random, templates: dict[str, Template], branch_count: int) -> E
         branch = _branch(rng, task, templates, spec, lines, parent)
         if branch is not None:
             branches.append(branch)
-    return Example(task, parent.source, view, tuple(branches))
+    return Example(task, parent.source, view, tuple(branches), tuple(_exercises(rng, lines)))
 
 
 def examples(seed: int, branch_count: int = 8) -> Iterator[Example]:
@@ -100,6 +105,15 @@ def examples(seed: int, branch_count: int = 8) -> Iterator[Example]:
     templates = corpus_templates()
     while True:
         yield example(rng, templates, branch_count)
+
+
+def _exercises(rng: Random, lines: list[str]) -> Iterator[tuple[str, str]]:
+    """Two lines to find by their text, where it stands once, and two to read by their number."""
+    for number in rng.sample(range(1, len(lines) + 1), 2):
+        yield f"# read L{number}\n", f"{lines[number - 1]}\n{END}"
+    single = [number for number, line in enumerate(lines, 1) if lines.count(line) == 1]
+    for number in rng.sample(single, 2):
+        yield f"# find\n{lines[number - 1]}\n", f"@L{number}\n{END}"
 
 
 def _branch(
@@ -140,7 +154,7 @@ def _branch(
 
 
 def with_unused(parent: Spec, child: Spec) -> Spec:
-    """The child with the parent's unused classes left in: no edit has to delete them (`complete` does)."""
+    """The child with the parent's unused classes left in: `complete` drops them, not an edit."""
     blocks = {block.kind: block for block in (*parent.blocks, *child.blocks)}
     known = [block.kind for block in parent.blocks]
     order = [block.kind for block in child.blocks if block.kind not in known] + known
@@ -157,9 +171,7 @@ def _donor(rng: Random, task: TaskShape) -> Spec:
 def _child(
     rng: Random, spec: Spec, parent_size: int, donor: Spec | None, run: tuple[int, int]
 ) -> Spec:
-    """A child; two times in three one that is clearly smaller or larger than its parent, if one is
-    found.
-    """
+    """A child; three times in five a clearly smaller or larger one, if such a one is found."""
     wanted = rng.choice(("smaller", "smaller", "larger", "any", "any"))
     child = spec
     for _ in range(CANDIDATES):

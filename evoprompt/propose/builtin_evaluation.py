@@ -1,5 +1,4 @@
-"""What the built-in model can do: valid and new children, obedience to the size target, use of
-donor lines.
+"""What the built-in model can do: valid and new children, obedience to the target, donor lines.
 
 `python -m evoprompt.propose.builtin_evaluation --samples 200 --temperature 0.8 [--model FOLDER]`
 prints one line of figures per group. Parents are programs of the grammar drawn with a seed that
@@ -58,9 +57,7 @@ def warm() -> None:
 
 
 def run_program(payload: bytes) -> bytes:
-    """In the jail: build the program, one forward and backward at batch 2; JSON of parameters or
-    problem.
-    """
+    """In the jail: one forward and backward at batch 2; JSON of parameters or problem."""
     import torch
     from torch import nn
 
@@ -157,9 +154,7 @@ def _share(values: Iterable[bool]) -> float:
 
 
 def figures(samples: list[Sample]) -> str:
-    """One line: how many, valid, new, needed a class added; and how the sizes moved among the valid
-    ones.
-    """
+    """One line: how many, valid, new, with a class added; and how the sizes of the valid moved."""
     valid = [s for s in samples if not s.problem]
     new = {(s.prompt.parents[0], s.child) for s in valid}
     hits = [s.prompt.target == size(s.parameters) for s in valid if s.prompt.target != "any"]

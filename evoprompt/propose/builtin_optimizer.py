@@ -1,11 +1,10 @@
-"""Muon in float32: descent along the orthogonalised momentum, for the matrices of the built-in
-model.
+"""Muon in float32: descent along the orthogonalised momentum, for the built-in model's matrices.
 
 In: matrices with gradients. Out: changed matrices. Keller Jordan 2024
-(kellerjordan.github.io/posts/muon), update scaled as in Liu et al. 2025 (arXiv 2502.16982, section
-2.2) so that AdamW's learning rates fit.
-Not promised: anything that `torch.optim.Muon` does not do better; that one computes in bfloat16,
-which is 40 times slower on processors without bfloat16 instructions.
+(kellerjordan.github.io/posts/muon), scaled as in Liu et al. 2025 (arXiv 2502.16982, section 2.2)
+so that AdamW's learning rates fit.
+Not promised: more than `torch.optim.Muon`, which computes in bfloat16 and is 40 times slower on
+processors without bfloat16 instructions.
 """
 
 import torch

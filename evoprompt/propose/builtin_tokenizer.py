@@ -2,8 +2,7 @@
 
 In: texts of the corpus. Out: a transformers tokenizer with one token per line number (L0..L99),
 donor line (D1..D60), edit mark and end mark; numbers and line ends stand alone.
-Not promised: short encodings of programs that are not in the grammar's style (they work, in more
-tokens).
+Not promised: short encodings of programs in another style than the grammar's.
 """
 
 import json
@@ -38,9 +37,7 @@ _LINE_NUMBER = re.compile(r"(?m)(?<=[@-])[LD]\d+|^[LD]\d+|(?<= )D\d+")
 
 
 def train_tokenizer(corpus: Iterable[Example], count: int = 1200) -> PreTrainedTokenizerFast:
-    """Learn the merges from `count` examples; line numbers and marks are whole tokens from the
-    start.
-    """
+    """Learn the merges from `count` examples; line numbers and marks are tokens from the start."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -77,9 +74,7 @@ def _plain_tokens() -> list[str]:
 
 
 def _with_plain_tokens(tokenizer: Tokenizer, plain: list[AddedToken]) -> Tokenizer:
-    """The trainer makes its special tokens vanish when decoding; line numbers and marks have to
-    stay.
-    """
+    """Let decoding keep line numbers and marks, which the trainer would make vanish."""
     tokenizer.add_tokens(plain)
     state = json.loads(tokenizer.to_str())
     for token in state["added_tokens"]:

@@ -1,10 +1,8 @@
-"""Training of the built-in model: a small Llama that writes edits, from scratch, on the grammar's
-corpus.
+"""Training of the built-in model: a small Llama that writes edits, from scratch, on the corpus.
 
 `python -m evoprompt.propose.builtin_training --minutes 50 --out /tmp/builtin` writes a checkpoint
-every few minutes in the standard transformers format (bf16 safetensors, tokenizer, generation
-settings) and goes on from one that is there. A row holds one parent and several edits of it that
-see the parent and themselves, not each other.
+every few minutes in the standard transformers format and goes on from one that is there. A row
+holds one parent and several edits of it that see the parent and themselves, not each other.
 Not promised: the same weights twice (the schedule follows processor time); a resumed run warms its
 optimizer up again.
 """
@@ -79,12 +77,12 @@ class Progress:
 class Batch:
     """Rows of equal length, padded on the right."""
 
-    tokens_BT: Tensor  # noqa: N815
-    positions_BT: Tensor  # noqa: N815
-    mask_B1TS: Tensor  # noqa: N815
-    role_BT: Tensor  # noqa: N815
+    tokens_BT: Tensor
+    positions_BT: Tensor
+    mask_B1TS: Tensor
+    role_BT: Tensor
     """PARENT, PROMPT or REPLY."""
-    branch_BT: Tensor  # noqa: N815
+    branch_BT: Tensor
     """0 the parent, 1.. its branches, -1 padding."""
 
 
@@ -139,19 +137,23 @@ def load(folder: Path) -> tuple[Any, Any]:
 
 
 def _rows(corpus: Iterator[Example], tokenizer: PreTrainedTokenizerFast) -> list[tuple[list, ...]]:
-    """(tokens, positions, roles, branches) of one pool of examples, shortest first."""
+    """(tokens, positions, roles, branches) of one pool of examples, shortest first.
+
+    An exercise is a branch like the edits.
+    """
     pool = list(islice(corpus, POOL))
     parents = tokenizer([e.parent_view for e in pool])["input_ids"]
-    branches = [branch for e in pool for branch in e.branches]
-    prompts = tokenizer([b.prompt_end for b in branches], add_special_tokens=False)["input_ids"]
-    replies = tokenizer([b.reply for b in branches], add_special_tokens=False)["input_ids"]
+    texts = [[*((b.prompt_end, b.reply) for b in e.branches), *e.exercises] for e in pool]
+    ends, answers = zip(*(pair for pairs in texts for pair in pairs), strict=True)
+    prompts = tokenizer(list(ends), add_special_tokens=False)["input_ids"]
+    replies = tokenizer(list(answers), add_special_tokens=False)["input_ids"]
     pairs = iter(zip(prompts, replies, strict=True))
     rows = []
-    for e, parent in zip(pool, parents, strict=True):
+    for own, parent in zip(texts, parents, strict=True):
         start = len(parent)
         tokens, positions = list(parent), list(range(start))
         roles, ids = [PARENT] * start, [0] * start
-        for number, (prompt, reply) in enumerate(islice(pairs, len(e.branches)), 1):
+        for number, (prompt, reply) in enumerate(islice(pairs, len(own)), 1):
             length = len(prompt) + len(reply)
             if len(tokens) + length > ROW_LIMIT:
                 continue
@@ -247,9 +249,7 @@ def _start(settings: Settings) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFas
 
 
 def train(settings: Settings) -> Progress:
-    """Train until the minutes are used up (those of the run that is continued count); returns the
-    progress.
-    """
+    """Train until the minutes are used up; those of the run that is continued count."""
     torch.set_num_threads(1)
     torch.manual_seed(settings.seed)
     model, tokenizer, progress = _start(settings)
@@ -259,34 +259,44 @@ def train(settings: Settings) -> Progress:
     end_id = _token_ids(tokenizer)["eos_token_id"]
     count = sum(parameter.numel() for parameter in model.parameters())
     print(f"parameters {count} vocabulary {len(tokenizer)} from step {progress.step}", flush=True)
-    started, before, first = time.process_time(), progress.seconds, progress.step
-    saved = progress.seconds
+    started, first, saved = time.process_time() - progress.seconds, progress.step, progress.seconds
     while progress.seconds < settings.minutes * 60:
         share = progress.seconds / (settings.minutes * 60)
+        rate = settings.learning_rate * _rate_factor(share, progress.step - first)
         batch = next(stream)
-        loss, edit_loss = loss_of(model, batch, max(0.0, PARENT_WEIGHT * (1 - share / FADE)))
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        factor = _rate_factor(share, progress.step - first)
-        for optimizer in optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = settings.learning_rate * factor
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-        value = edit_loss.item()
-        progress.loss = value if progress.step == 0 else 0.95 * progress.loss + 0.05 * value
+        loss = _descend(model, optimizers, batch, PARENT_WEIGHT * (1 - share / FADE), rate)
+        progress.loss = loss if progress.step == 0 else 0.95 * progress.loss + 0.05 * loss
         progress.step += 1
         progress.tokens += int((batch.branch_BT >= 0).sum())
         progress.edits += int(batch.tokens_BT.eq(end_id).sum())
-        progress.seconds = before + time.process_time() - started
+        progress.seconds = time.process_time() - started
         if progress.step % 50 == 0:
-            print(_line(progress, settings.learning_rate * factor), flush=True)
+            print(_line(progress, rate), flush=True)
         if progress.seconds - saved > CHECKPOINT_SECONDS:
             _checkpoint(settings.out, model, tokenizer, progress)
             saved = progress.seconds
     _checkpoint(settings.out, model, tokenizer, progress)
     print("done", _line(progress, 0.0), flush=True)
     return progress
+
+
+def _descend(
+    model: LlamaForCausalLM,
+    optimizers: list[torch.optim.Optimizer],
+    batch: Batch,
+    parent_weight: float,
+    rate: float,
+) -> float:
+    """One step down; returns the loss per token of the edits."""
+    loss, edit_loss = loss_of(model, batch, parent_weight)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+    return edit_loss.item()
 
 
 def _line(progress: Progress, rate: float) -> str:

@@ -10,10 +10,10 @@ from pathlib import Path
 from random import Random
 
 from evoprompt.candidate import Prompt, Reply, Sampling, TaskShape
+from evoprompt.chance import generator
 from evoprompt.errors import ModelError
 from evoprompt.grammar.variation import cross_source, mutate_source
 from evoprompt.propose.engine import TunableBase
-from evoprompt.propose.prompting import derived_seed
 
 
 class GrammarEngine:
@@ -28,7 +28,7 @@ class GrammarEngine:
     def sample(self, prompts: Sequence[Prompt], samplings: Sequence[Sampling]) -> list[list[Reply]]:
         """One varied program per reply; only `count` and `seed` of a sampling are used."""
         return [
-            [self._reply(prompt, Random(derived_seed(s.seed, "reply", i))) for i in range(s.count)]
+            [self._reply(prompt, generator(s.seed, "reply", i)) for i in range(s.count)]
             for prompt, s in zip(prompts, samplings, strict=True)
         ]
 

@@ -6,11 +6,11 @@ a numbered view (unparsable, or over 99 canonical lines) is passed over and anot
 Not promised: that parents differ between prompts; which ones deserve children the caller decides.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
 
 from evoprompt.candidate import Parent, Prompt, Sampling, TaskShape
+from evoprompt.chance import derive, generator
 from evoprompt.config import ProposerSettings
 from evoprompt.errors import ConfigError, TemplateError
 from evoprompt.grammar.edits import donor_lines
@@ -19,12 +19,6 @@ from evoprompt.propose.templates import ShownParent, Target, Template, render, s
 Pick = Callable[[Random], Parent]
 TARGET_FACTORS = (None, 0.5, 1.0, 2.0)  # of the parent's parameters; None: any size
 ATTEMPTS = 100  # picks until a parent that can be shown is found
-
-
-def derived_seed(seed: int, *parts: object) -> int:
-    """A 63-bit seed for one place of a run, by hashing; no generator is shared between places."""
-    text = "/".join(map(str, (seed, *parts)))
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
 def make_prompts(
@@ -44,13 +38,13 @@ def make_prompts(
     by_operator = _by_operator(templates, settings.cross_share)
     made = []
     for index in range(count):
-        rng = Random(derived_seed(seed, "prompt", index))
+        rng = generator(seed, "prompt", index)
         operator = "cross" if rng.random() < settings.cross_share else "mutate"
         choices = by_operator[operator]
         template = rng.choices(choices, [choice.weight for choice in choices])[0]
         prompt = _prompt(template, pick, task, rng)
         temperature = rng.choice(template.temperatures)
-        made.append((prompt, _sampling(settings, temperature, derived_seed(seed, "reply", index))))
+        made.append((prompt, _sampling(settings, temperature, derive(seed, "reply", index))))
     return made
 
 
@@ -60,7 +54,7 @@ def make_grammar_prompts(
     """The control arm's prompts: parents and operator, no text; replies are whole programs."""
     made = []
     for index in range(count):
-        rng = Random(derived_seed(seed, "prompt", index))
+        rng = generator(seed, "prompt", index)
         is_cross = rng.random() < settings.cross_share
         parent, _ = _pick_shown(pick, rng)
         donor = _pick_shown(pick, rng)[0] if is_cross else None
@@ -74,7 +68,7 @@ def make_grammar_prompts(
             donor=tuple(donor.source.splitlines()) if donor else (),
             reply_format="program",
         )
-        made.append((prompt, _sampling(settings, 1.0, derived_seed(seed, "reply", index))))
+        made.append((prompt, _sampling(settings, 1.0, derive(seed, "reply", index))))
     return made
 
 

@@ -102,11 +102,17 @@ def size(count: float) -> str:
     return str(2**power)
 
 
+def compared_to(count: float, other: float) -> str:
+    """smaller, same or larger; same: within half a power of two."""
+    ratio = count / max(1, other)
+    return "smaller" if ratio < 0.5**0.5 else "larger" if ratio > 2**0.5 else "same"
+
+
 def _environment() -> ImmutableSandboxedEnvironment:
     environment = ImmutableSandboxedEnvironment(
         undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False
     )
-    environment.filters.update(percent=percent, size=size)
+    environment.filters.update(percent=percent, size=size, compared_to=compared_to)
     return environment
 
 

@@ -21,6 +21,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.utils import logging as hub_logging
 
 from evoprompt.candidate import Prompt, Reply, Sampling
 from evoprompt.errors import ModelError
@@ -166,6 +167,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 def load_model(folder: Path, device: torch.device) -> PreTrainedModel:
     """The model of a checked folder: float32 on the CPU, bfloat16 on a GPU; raises ModelError."""
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    hub_logging.disable_progress_bar()  # the search shows its own progress
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder,

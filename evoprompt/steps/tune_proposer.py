@@ -141,6 +141,7 @@ def _through_gate(run: Run, previous: str, version: str) -> Json:
         return GateCount(name, tallies[name].samples, tallies[name].valid_new)
 
     decision = gate(previous, version, write, count)
+    run.watch.phase("gate", 2, 2)
     use_serving(run)
     return {
         "promoted": decision.is_promoted,
@@ -159,14 +160,15 @@ def _count(run: Run, answers: Answers) -> _Tally:
     """Screen what one version wrote; nothing of it enters the run."""
     tally = _Tally(samples=len(answers), tokens=sum(r.token_count for _, r in answers))
     sources: dict[str, str] = {}
+    written: list[str] = []
     for prompt, reply in answers:
         child = read_reply(prompt, reply)
         prepared = child if isinstance(child, Rejected) else run.screener.prepare(child[0])
         if not isinstance(prepared, Rejected):
-            tally.valid += 1
-            sources[candidate_id(prepared.source)] = prepared.source
-    verdicts = run.screener.screen_all(list(sources.values()))
-    graphs = {verdict.graph for verdict in verdicts if isinstance(verdict, Screened)}
-    tally.valid -= sum(isinstance(verdict, Rejected) for verdict in verdicts)
+            written.append(candidate_id(prepared.source))
+            sources[written[-1]] = prepared.source
+    verdicts = dict(zip(sources, run.screener.screen_all(list(sources.values())), strict=True))
+    graphs = {verdict.graph for verdict in verdicts.values() if isinstance(verdict, Screened)}
+    tally.valid = sum(isinstance(verdicts[each], Screened) for each in written)
     tally.valid_new = len(graphs - set(run.state.graphs))
     return tally

@@ -29,6 +29,7 @@ from evoprompt.train.tasks import Examples, TaskFiles
 FORMAT = 1
 """Raised when the same recipe would give other weights: old results are then computed again."""
 CURVE_POINTS = 50
+WALL_FACTOR = 4.0
 HEADER_BYTES = 1 << 16  # room for the curve and the names in an answer
 _TRAIN = "evoprompt.train.child:train"
 _OUTPUTS = "evoprompt.train.child:outputs"
@@ -135,7 +136,8 @@ class Trainer:
     def _limits(self, answer_bytes: int) -> Limits:
         seconds = self.settings.seconds_limit
         memory = None if self.device == "cuda" else self.settings.memory_mb
-        return Limits(seconds, math.ceil(seconds), memory, answer_bytes + HEADER_BYTES, 0)
+        wall = WALL_FACTOR * seconds  # on a busy machine only the CPU limit should decide
+        return Limits(wall, math.ceil(seconds), memory, answer_bytes + HEADER_BYTES, 0)
 
     def _finish(self, job: TrainJob, outcome: Outcome) -> Trained | Rejected:
         """Believe the weights only: measure, store, and describe."""

@@ -7,6 +7,7 @@ from evoprompt.errors import TemplateError
 from evoprompt.grammar.seeds import seeds
 from evoprompt.propose.templates import (
     Target,
+    compared_to,
     lint,
     load_templates,
     percent,
@@ -39,7 +40,7 @@ L14            nn.LazyLinear(num_classes),
 L15        )
 L16    def forward(self, x):
 L17        return self.head(self.body(x))
-# 1x40 acc 93 size 4k -> size 2k
+# 1x40 acc 93 size 4k -> smaller, size 2k
 # edit
 """
 
@@ -114,6 +115,8 @@ def test_braces_of_inserted_code_survive(tmp_path):
 
 
 def test_filters_round_as_the_model_was_taught():
+    words = [compared_to(count, 1000) for count in (500, 720, 1000, 1400, 1500)]
+    assert words == ["smaller", "same", "same", "same", "larger"]
     assert [percent(share) for share in (0.934, 0.0, 1.0)] == ["93", "0", "100"]
     assert [size(n) for n in (0, 300, 700, 5210, 90122, 2_500_000)] == [
         "1", "256", "512", "4k", "64k", "2m",

@@ -14,6 +14,7 @@ def export(
     batch_size: int = 2,
     weights_inside: bool = False,
     opset: int = 17,
+    keeps_equal_weights_apart: bool = True,
 ) -> bytes:
     """Return the ONNX file of `module` in eval mode; weights become graph inputs by default."""
     module = module.eval()
@@ -29,6 +30,7 @@ def export(
             buffer,
             dynamo=False,
             export_params=weights_inside,
+            keep_initializers_as_inputs=keeps_equal_weights_apart,
             do_constant_folding=False,
             training=torch.onnx.TrainingMode.PRESERVE,
             opset_version=opset,
