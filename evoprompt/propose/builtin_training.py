@@ -70,6 +70,7 @@ class Progress:
     step: int = 0
     tokens: int = 0
     edits: int = 0
+    """Replies, exercises included."""
     loss: float = 0.0
 
 
@@ -133,7 +134,10 @@ def save(folder: Path, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFa
 def load(folder: Path) -> tuple[Any, Any]:
     """Read a checkpoint back, as float32."""
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    return model, AutoTokenizer.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    for key in ("is_local", "local_files_only"):  # how it was read is none of its settings
+        tokenizer.init_kwargs.pop(key, None)
+    return model, tokenizer
 
 
 def _rows(corpus: Iterator[Example], tokenizer: PreTrainedTokenizerFast) -> list[tuple[list, ...]]:
