@@ -4,6 +4,7 @@
 person can mend is one line on stderr and exit code 2; Ctrl-C says how to go on.
 """
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -64,6 +65,9 @@ def _dispatch(given: list[str]) -> None:
             f"unknown command {given[0]!r}. Expected one of {', '.join(commands)}."
             f"{nearest(given[0], commands)} `evoprompt --help` lists them."
         )
+    # More BLAS threads change the last bits of the predictor and slow down matrices this small.
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
     commands[given[0]](given[1:])
 
 
