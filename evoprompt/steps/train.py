@@ -67,6 +67,7 @@ def train(run: Run, generation: int) -> None:
             run.ledger.record([_known_event(generation, event.index, program, known)])
         else:
             jobs.append((event.index, job_of(run, program, run.training_seed)))
+    jobs.sort(key=lambda job: -_macs(run, job[1].candidate))  # the long ones first: no idle worker
     if jobs:
         run.record_each(_train_jobs(run, generation, jobs, total=len(chosen)))
     for event in run.ledger.events(generation, "train"):
@@ -134,6 +135,11 @@ def trained_event(
     payload["recipe"] = run.trainer.recipe_key()
     payload["weights_path"] = job.weights_path.removeprefix(f"{run.folder}/")
     return Event(generation, stage, slot, "trained", payload, clock)
+
+
+def _macs(run: Run, candidate: str) -> int:
+    figures = run.state.programs[candidate].screened
+    return figures.macs if figures else 0
 
 
 def _known_result(run: Run, program: Program) -> Program | None:
