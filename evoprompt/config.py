@@ -215,8 +215,13 @@ def digits() -> SearchSettings:
     """scikit-learn's 8x8 digits on two CPU cores."""
     task = TaskSettings(name="digits", validation_count=400, test_count=400)
     recipe = Recipe(steps=500)
-    screen = ScreenSettings(max_macs=1_500_000)
+    screen = ScreenSettings(max_macs=3_000_000)
     return SearchSettings(task=task, screen=screen, train=TrainSettings(recipe=recipe))
+
+
+def arrays() -> SearchSettings:
+    """Your own arrays (--task.path mine.npz), with no limit on size but the screen's default."""
+    return SearchSettings(task=TaskSettings(name="arrays"))
 
 
 def smoke() -> SearchSettings:
@@ -256,6 +261,7 @@ def one_gpu() -> SearchSettings:
 PRESETS: dict[str, Callable[[], SearchSettings]] = {
     "mnist1d": mnist1d,
     "digits": digits,
+    "arrays": arrays,
     "smoke": smoke,
     "one_gpu": one_gpu,
 }

@@ -10,8 +10,10 @@ from dataclasses import asdict
 from evoprompt.candidate import Rejected, Trained, TrainJob
 from evoprompt.chance import generator
 from evoprompt.choose import Judge, Option, choose
+from evoprompt.errors import ConfigError
 from evoprompt.ledger import Event, Json, clock_fields
 from evoprompt.state import Program
+from evoprompt.steps.propose import REFERENCE
 from evoprompt.steps.run import Run
 
 
@@ -45,7 +47,20 @@ def choose_children(run: Run, generation: int) -> None:
 
 
 def choose_seeds(run: Run) -> None:
-    """Give every seed a training slot."""
+    """Give every seed a training slot.
+
+    Raises:
+        ConfigError: The reference, with which winners are compared, was rejected by the screen.
+    """
+    reference = next(p for p in run.state.programs.values() if p.name == REFERENCE)
+    if reference.screened is None:
+        verdict = run.ledger.find(0, "screen", reference.index)
+        why = f"{verdict.payload.get('reason')}: {verdict.payload.get('detail')}" if verdict else ""
+        raise ConfigError(
+            f"the reference network does not pass the screen for this task ({why}). Expected it to "
+            "be trainable within the limits. Raise --screen.max-macs, --screen.max-parameters or "
+            "the time limit, under a new run name."
+        )
 
     def make() -> list[Event]:
         seeds = [p for p in run.state.programs.values() if p.screened and p.known_graph is None]

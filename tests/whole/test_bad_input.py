@@ -126,6 +126,14 @@ def test_arrays_that_are_no_task(capsys, tmp_path, arrays, word):
     assert "mine.npz" in line
 
 
+@pytest.mark.slow
+def test_limits_under_which_the_reference_does_not_fit(capsys, tmp_path):
+    words = ["search", "smoke", "--runs", tmp_path, "--run", "x", "--screen.max-macs", "100"]
+    line = refused(capsys, *words)
+    assert "too_large" in line
+    assert "--screen.max-macs" in line
+
+
 def test_a_run_folder_that_is_missing(capsys, tmp_path):
     for command in ("resume", "show"):
         assert "nowhere" in refused(capsys, command, tmp_path / "nowhere")
