@@ -36,6 +36,7 @@ def run_search(given: list[str]) -> None:
 
     with LiveView() as watch:
         _carry_on(create(folder, settings, watch), folder)
+    _show(folder)
 
 
 def run_resume(folder: Path) -> None:
@@ -45,6 +46,15 @@ def run_resume(folder: Path) -> None:
 
     with LiveView() as watch:
         _carry_on(resume(folder, watch), folder)
+    _show(folder)
+
+
+def _show(folder: Path) -> None:
+    from rich.console import Console
+
+    from evoprompt.view.terminal import show
+
+    show(folder, Console())
 
 
 def parse(given: list[str]) -> tuple[Path, SearchSettings]:
