@@ -19,7 +19,7 @@ from evoprompt.ledger import Ledger
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description="Five seeds of one search against the reference.")
     parser.add_argument("--preset", default="mnist1d")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--control", default="none")
