@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from evoprompt.errors import ModelError
+from evoprompt.errors import ModelError, StorageError
 from evoprompt.ledger import Json, clock_fields
 from evoprompt.state import AuditPair
 from evoprompt.steps.run import Made, Run
@@ -27,7 +27,11 @@ def learn_predictor(run: Run, generation: int) -> None:
         trained = [(p.screened, p.accuracy) for p in run.state.trained() if p.screened]
         texts = [figures.text for figures, _ in trained]
         accuracies = [accuracy for _, accuracy in trained if accuracy is not None]
-        run.surrogate.fit(texts, accuracies, seed=run.seed("predictor") % 2**31).save(folder)
+        fitted = run.surrogate.fit(texts, accuracies, seed=run.seed("predictor") % 2**31)
+        try:
+            fitted.save(folder)
+        except SurrogateError as error:  # its own word for a disk that is full or not writable
+            raise StorageError(str(error)) from error
         payload: Json = {"version": version, "label_count": len(texts), **audit(run)}
         return "predictor", payload, clock_fields({"seconds": time.monotonic() - started})
 
