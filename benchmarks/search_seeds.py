@@ -64,7 +64,7 @@ def _result(folder: Path) -> dict:
         events = ledger.events()
     compared = [e.payload for e in events if e.kind == "compared" and "difference" in e.payload]
     small = [c for c in compared if c["parameters"] <= c["reference_parameters"]]
-    best = max(small, key=lambda c: c["accuracy"], default=None)
+    best = small[0] if small else None  # winners are ordered by validation accuracy, not by test
     audits = [e.payload for e in events if e.kind == "predictor"]
     trained = [e.payload["accuracy"] for e in events if e.kind == "trained"]
     return {
