@@ -1,0 +1,140 @@
+"""A module -> its graph: two real forwards under a mode that writes down what torch is asked to do.
+
+    recording = record(net, lambda batch: (torch.randn(batch, 3, 32, 32),))
+
+The forwards run at the batch sizes of `BATCHES`; what differs between the two recordings is the
+batch axis. Weights are inputs of the graph under the names of the state dict; BatchNorm and the
+other layers stay what they are. Rules for the operations are in the files `ops_*.py`.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from onnx import ModelProto
+from torch import Tensor, nn
+
+from evoprompt.screen.recorder import (
+    ops_attention,
+    ops_elementwise,
+    ops_index,
+    ops_layers,
+    ops_recurrent,
+    ops_reduce,
+    ops_resample,
+    ops_shape,
+)
+from evoprompt.screen.recorder.merge import BatchDependentError, Merger
+from evoprompt.screen.recorder.tape import Node, Tape, UnsupportedError
+from evoprompt.screen.recorder.write import ELEMENT_TYPES, INPUT, OUTPUT, Writer
+
+BATCHES = (3, 1)
+FAMILIES = (
+    ops_layers,
+    ops_elementwise,
+    ops_shape,
+    ops_index,
+    ops_reduce,
+    ops_attention,
+    ops_recurrent,
+    ops_resample,
+)
+"""Where the rules are."""
+
+__all__ = ["BATCHES", "BatchDependentError", "Recording", "UnsupportedError", "record"]
+
+Inputs = tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What became of one module."""
+
+    model: ModelProto
+    outputs: tuple[tuple[Tensor, ...], tuple[Tensor, ...]]
+    """The module's own answers at the two batch sizes."""
+
+
+def record(net: nn.Module, make_inputs: Callable[[int], Inputs]) -> Recording:
+    """Record a module in eval mode.
+
+    Args:
+        net: Its lazy layers must have been called once.
+        make_inputs: Gives the inputs for a batch size, each with the batch as its first axis.
+
+    Raises:
+        UnsupportedError: For an operation without a rule; the message names it.
+        BatchDependentError: If the two recordings are not those of one network.
+        Exception: Whatever the module itself raises.
+    """
+    inputs = [make_inputs(batch) for batch in BATCHES]
+    tapes, outputs = zip(*(_forward(net, values) for values in inputs), strict=True)
+    merger = Merger(*BATCHES)
+    writer = Writer()
+    for index, (ours, theirs) in enumerate(zip(*inputs, strict=True)):
+        sizes = merger.sizes(tuple(ours.shape), tuple(theirs.shape), "the input")
+        writer.add_door(writer.graph.input, _door(INPUT, INPUT, index), ours.dtype, sizes)
+    nodes = merger.nodes(tapes[0].nodes, tapes[1].nodes)
+    for name, weight in tapes[0].used_weights.items():
+        sizes = merger.sizes(tuple(weight.shape), tuple(weight.shape), name)
+        writer.add_door(writer.graph.input, name, weight.dtype, sizes)
+    writer.names = _name_outputs(tapes[0], outputs[0], nodes)
+    for node in nodes:
+        writer.add(node)
+    for name, ours, theirs in zip(writer.names.values(), *outputs, strict=True):
+        sizes = merger.sizes(tuple(ours.shape), tuple(theirs.shape), "the output")
+        writer.add_door(writer.graph.output, name, ours.dtype, sizes)
+    return Recording(writer.model(), (outputs[0], outputs[1]))
+
+
+def weights_of(net: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Yield the tensors of the state dict; one that has several names comes once more for each."""
+    for prefix, module in net.named_modules():
+        start = f"{prefix}." if prefix else ""
+        for name, parameter in module._parameters.items():
+            if parameter is not None:
+                yield start + name, parameter
+        for name, buffer in module._buffers.items():
+            if buffer is not None and name not in module._non_persistent_buffers_set:
+                yield start + name, buffer
+
+
+def _forward(net: nn.Module, inputs: Inputs) -> tuple[Tape, tuple[Tensor, ...]]:
+    tape = Tape(weights_of(net))
+    for index, tensor in enumerate(inputs):
+        tape.feed(tensor, _door(INPUT, INPUT, index))
+    try:
+        with torch.no_grad(), tape:
+            result: Any = net(*inputs)
+    except Exception:
+        if tape.refused:  # the candidate may have caught it, and failed of something else
+            raise UnsupportedError(tape.refused[0]) from None
+        raise
+    if tape.refused:
+        raise UnsupportedError(tape.refused[0])
+    outputs = result if isinstance(result, tuple) else (result,)
+    return tape, outputs
+
+
+def _door(first: str, further: str, index: int) -> str:
+    return f"{further}_{index}" if index else first
+
+
+def _name_outputs(tape: Tape, outputs: tuple[Tensor, ...], nodes: list[Node]) -> dict[str, str]:
+    """Return the graph's outputs: the door's name by the name of its value.
+
+    A value that has another name to keep (an input, a weight, a second door) is copied first.
+    """
+    made = {name for node in nodes for name in node.outputs}
+    names: dict[str, str] = {}
+    for index, tensor in enumerate(outputs):
+        if not isinstance(tensor, Tensor) or tensor.dtype not in ELEMENT_TYPES:
+            raise UnsupportedError(f"an output that is a {type(tensor).__name__}")
+        value = tape.value(tensor)
+        if not isinstance(value, str) or value not in made or value in names:
+            copy = f".out{index}"
+            nodes.append(Node("Identity", [value], [copy]))
+            value = copy
+        names[value] = _door(OUTPUT, "output", index)
+    return names

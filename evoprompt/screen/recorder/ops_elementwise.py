@@ -1,0 +1,374 @@
+"""Rules for what works element by element: activations, arithmetic, comparisons, types."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from evoprompt.screen.recorder.tape import PASSED, Function, Ints, Literal, Operand, Tape, rule
+from evoprompt.screen.recorder.write import ELEMENT_TYPES
+
+T = Tensor
+
+
+def _all(*names: str) -> list[Function]:
+    """The functions of these names, wherever torch has them."""
+    homes = (F, torch, T, torch.special)
+    found = [getattr(home, name, None) for home in homes for name in names]
+    return [function for function in found if function is not None]
+
+
+def cast(tape: Tape, value: Any, source: torch.dtype, target: torch.dtype) -> Operand:
+    """The value in another type."""
+    if source == target:
+        return tape.operand(value)
+    if target not in ELEMENT_TYPES:
+        tape.refuse(f"tensors of {str(target).removeprefix('torch.')}")
+    return tape.node("Cast", [value], to=int(ELEMENT_TYPES[target]))
+
+
+def as_type(tape: Tape, value: Any, target: torch.dtype) -> Operand:
+    """A tensor or number as an operand of this type."""
+    if isinstance(value, Tensor):
+        return cast(tape, value, value.dtype, target)
+    if not isinstance(value, int | float):
+        tape.refuse(f"a {type(value).__name__} as an operand")
+    return Literal(value, target)
+
+
+def _unary(op: str, *names: str, is_float: bool = True) -> None:
+    def write(tape: Tape, out: Tensor, x: Tensor, inplace: bool = False) -> None:
+        operand = cast(tape, x, x.dtype, out.dtype) if is_float else x
+        tape.emit(out, op, [operand])
+
+    rule(*_all(*names, *(f"{name}_" for name in names)))(write)
+
+
+for _op, _names in {
+    "Relu": ("relu",),
+    "Sigmoid": ("sigmoid", "expit"),
+    "Tanh": ("tanh",),
+    "Exp": ("exp",),
+    "Log": ("log",),
+    "Sqrt": ("sqrt",),
+    "Sin": ("sin",),
+    "Cos": ("cos",),
+    "Tan": ("tan",),
+    "Asin": ("asin", "arcsin"),
+    "Acos": ("acos", "arccos"),
+    "Atan": ("atan", "arctan"),
+    "Sinh": ("sinh",),
+    "Cosh": ("cosh",),
+    "Asinh": ("asinh", "arcsinh"),
+    "Acosh": ("acosh", "arccosh"),
+    "Atanh": ("atanh", "arctanh"),
+    "Erf": ("erf",),
+    "Reciprocal": ("reciprocal",),
+    "Softsign": ("softsign",),
+    "HardSwish": ("hardswish",),
+    "Mish": ("mish",),
+}.items():
+    _unary(_op, *_names)
+for _op, _names in {
+    "Abs": ("abs", "absolute", "__abs__"),
+    "Neg": ("neg", "negative", "__neg__"),
+    "Sign": ("sign",),
+    "Floor": ("floor",),
+    "Ceil": ("ceil",),
+    "Round": ("round",),
+    "IsNaN": ("isnan",),
+    "Not": ("logical_not", "__invert__", "bitwise_not"),
+}.items():
+    _unary(_op, *_names, is_float=False)
+
+
+@rule(*_all("gelu"))
+def gelu(tape: Tape, out: Tensor, x: Tensor, approximate: str = "none") -> None:
+    """Gaussian error linear unit."""
+    tape.emit(out, "Gelu", [x], **({} if approximate == "none" else {"approximate": approximate}))
+
+
+@rule(*_all("silu", "silu_"))
+def silu(tape: Tape, out: Tensor, x: Tensor, inplace: bool = False) -> None:
+    """Written x * sigmoid(x), as torch's exporter does."""
+    tape.emit(out, "Mul", [x, tape.node("Sigmoid", [x])])
+
+
+@rule(*_all("leaky_relu", "leaky_relu_"))
+def leaky_relu(
+    tape: Tape, out: Tensor, x: Tensor, negative_slope: float = 0.01, inplace: bool = False
+) -> None:
+    """ReLU with a slope below zero."""
+    tape.emit(out, "LeakyRelu", [x], alpha=float(negative_slope))
+
+
+@rule(*_all("elu", "elu_"))
+def elu(tape: Tape, out: Tensor, x: Tensor, alpha: float = 1.0, inplace: bool = False) -> None:
+    """Exponential linear unit."""
+    tape.emit(out, "Elu", [x], alpha=float(alpha))
+
+
+@rule(*_all("celu", "celu_"))
+def celu(tape: Tape, out: Tensor, x: Tensor, alpha: float = 1.0, inplace: bool = False) -> None:
+    """Continuously differentiable ELU."""
+    tape.emit(out, "Celu", [x], alpha=float(alpha))
+
+
+@rule(*_all("selu", "selu_"))
+def selu(tape: Tape, out: Tensor, x: Tensor, inplace: bool = False) -> None:
+    """Scaled ELU with its two fixed numbers."""
+    tape.emit(out, "Selu", [x])
+
+
+@rule(*_all("hardtanh", "hardtanh_"))
+def hardtanh(
+    tape: Tape,
+    out: Tensor,
+    x: Tensor,
+    min_val: float = -1.0,
+    max_val: float = 1.0,
+    inplace: bool = False,
+) -> None:
+    """Cut at both ends."""
+    tape.emit(out, "Clip", [x, Literal(float(min_val), x.dtype), Literal(float(max_val), x.dtype)])
+
+
+@rule(*_all("relu6", "relu6_"))
+def relu6(tape: Tape, out: Tensor, x: Tensor, inplace: bool = False) -> None:
+    """ReLU cut at six."""
+    hardtanh(tape, out, x, 0.0, 6.0)
+
+
+@rule(*_all("hardsigmoid", "hardsigmoid_"))
+def hardsigmoid(tape: Tape, out: Tensor, x: Tensor, inplace: bool = False) -> None:
+    """Clip(x / 6 + 1/2) to 0..1."""
+    tape.emit(out, "HardSigmoid", [x], alpha=1 / 6, beta=0.5)
+
+
+@rule(*_all("softplus"))
+def softplus(
+    tape: Tape, out: Tensor, x: Tensor, beta: float = 1.0, threshold: float = 20.0
+) -> None:
+    """Torch's shortcut above the threshold differs from the formula by less than 1e-8."""
+    tape.expect(beta * threshold >= 10, "softplus with a low threshold")
+    if beta == 1:
+        tape.emit(out, "Softplus", [x])
+        return
+    scaled = tape.node("Mul", [x, Literal(float(beta), x.dtype)])
+    tape.emit(out, "Div", [tape.node("Softplus", [scaled]), Literal(float(beta), x.dtype)])
+
+
+@rule(*_all("prelu"))
+def prelu(tape: Tape, out: Tensor, x: Tensor, weight: Tensor) -> None:
+    """Slopes below zero are weights, one or one for each channel."""
+    slope: Operand = tape.value(weight)
+    if weight.numel() > 1 and x.dim() > 2:
+        slope = tape.node("Reshape", [weight, Ints((-1, *[1] * (x.dim() - 2)))])
+    tape.emit(out, "PRelu", [x, slope])
+
+
+@rule(*_all("glu"))
+def glu(tape: Tape, out: Tensor, x: Tensor, dim: int = -1) -> None:
+    """First half times the sigmoid of the second."""
+    first, second = tape.nodes_out("Split", [x], 2, axis=int(dim), num_outputs=2)
+    tape.emit(out, "Mul", [first, tape.node("Sigmoid", [second])])
+
+
+@rule(*_all("softmax"))
+def softmax(
+    tape: Tape,
+    out: Tensor,
+    x: Tensor,
+    dim: int | None = None,
+    _stacklevel: int = 3,
+    dtype: torch.dtype | None = None,
+) -> None:
+    """Over one axis."""
+    tape.expect(dim is not None, "softmax without dim")
+    tape.emit(out, "Softmax", [cast(tape, x, x.dtype, out.dtype)], axis=int(dim or 0))
+
+
+@rule(*_all("log_softmax"))
+def log_softmax(
+    tape: Tape,
+    out: Tensor,
+    x: Tensor,
+    dim: int | None = None,
+    _stacklevel: int = 3,
+    dtype: torch.dtype | None = None,
+) -> None:
+    """Over one axis."""
+    tape.expect(dim is not None, "log_softmax without dim")
+    tape.emit(out, "LogSoftmax", [cast(tape, x, x.dtype, out.dtype)], axis=int(dim or 0))
+
+
+@rule(torch._VF.dropout, torch.dropout, *_all("feature_dropout", "alpha_dropout"))
+def dropout(tape: Tape, out: Tensor, x: Tensor, p: float = 0.5, train: bool = True) -> None:
+    """Nothing in eval mode."""
+    tape.expect(not train or p == 0, "random numbers in forward (dropout with training=True)")
+    tape.bind(out, tape.value(x))
+
+
+def _binary(op: str, *names: str, is_reversed: bool = False) -> None:
+    def write(tape: Tape, out: Tensor, a: Any, b: Any) -> None:
+        operands = [as_type(tape, a, out.dtype), as_type(tape, b, out.dtype)]
+        tape.emit(out, op, operands[::-1] if is_reversed else operands)
+
+    rule(*_all(*names))(write)
+
+
+def _scaled(op: str, *names: str, is_reversed: bool = False) -> None:
+    """Sums and differences, whose second operand may be scaled."""
+
+    def write(tape: Tape, out: Tensor, a: Any, b: Any, *, alpha: float = 1) -> None:
+        left, right = as_type(tape, a, out.dtype), as_type(tape, b, out.dtype)
+        if alpha != 1:
+            right = tape.node("Mul", [right, Literal(alpha, out.dtype)])
+        tape.emit(out, op, [right, left] if is_reversed else [left, right])
+
+    rule(*_all(*names))(write)
+
+
+_scaled("Add", "add", "add_", "__add__", "__radd__", "__iadd__")
+_scaled("Sub", "sub", "sub_", "subtract", "__sub__", "__isub__")
+_scaled("Sub", "rsub", "__rsub__", is_reversed=True)
+_binary("Mul", "mul", "mul_", "multiply", "__mul__", "__rmul__", "__imul__")
+_binary("Div", "true_divide", "__truediv__", "__itruediv__")
+_binary("Div", "__rtruediv__", "__rdiv__", is_reversed=True)
+_binary("Max", "maximum")
+_binary("Min", "minimum")
+
+
+@rule(*_all("div", "div_", "divide"))
+def div(tape: Tape, out: Tensor, a: Any, b: Any, *, rounding_mode: str | None = None) -> None:
+    """Division; of whole numbers it would round, so those are refused."""
+    operands = [as_type(tape, a, out.dtype), as_type(tape, b, out.dtype)]
+    if rounding_mode is None:
+        tape.emit(out, "Div", operands)
+        return
+    is_floor = rounding_mode == "floor" and out.is_floating_point()
+    tape.expect(is_floor, f"div with rounding_mode={rounding_mode!r} of {out.dtype}")
+    tape.emit(out, "Floor", [tape.node("Div", operands)])
+
+
+@rule(*_all("pow", "pow_", "__pow__", "__ipow__", "float_power"))
+def power(tape: Tape, out: Tensor, base: Any, exponent: Any) -> None:
+    """Both operands in the type of the result."""
+    tape.emit(out, "Pow", [as_type(tape, base, out.dtype), as_type(tape, exponent, out.dtype)])
+
+
+@rule(*_all("__rpow__"))
+def reversed_power(tape: Tape, out: Tensor, exponent: Any, base: Any) -> None:
+    """The base comes second."""
+    power(tape, out, base, exponent)
+
+
+@rule(*_all("square", "square_"))
+def square(tape: Tape, out: Tensor, x: Tensor) -> None:
+    """As torch's exporter writes it."""
+    tape.emit(out, "Mul", [x, x])
+
+
+@rule(*_all("rsqrt", "rsqrt_"))
+def rsqrt(tape: Tape, out: Tensor, x: Tensor) -> None:
+    """One over the root."""
+    tape.emit(out, "Div", [Literal(1.0, x.dtype), tape.node("Sqrt", [x])])
+
+
+def _comparison(op: str, *names: str, negated: bool = False) -> None:
+    def write(tape: Tape, out: Tensor, a: Any, b: Any) -> None:
+        common = torch.result_type(a, b)
+        operands = [as_type(tape, a, common), as_type(tape, b, common)]
+        name = tape.node(op, operands)
+        tape.bind(out, tape.node("Not", [name]) if negated else name)
+
+    rule(*_all(*names))(write)
+
+
+_comparison("Greater", "gt", "greater", "__gt__")
+_comparison("Less", "lt", "less", "__lt__")
+_comparison("GreaterOrEqual", "ge", "greater_equal", "__ge__")
+_comparison("LessOrEqual", "le", "less_equal", "__le__")
+_comparison("Equal", "eq", "__eq__")
+_comparison("Equal", "ne", "not_equal", "__ne__", negated=True)
+
+
+def _logical(op: str, *names: str) -> None:
+    def write(tape: Tape, out: Tensor, a: Any, b: Any) -> None:
+        both_bool = out.dtype == torch.bool
+        tape.expect(both_bool, f"{op.lower()} on the bits of numbers")
+        tape.emit(out, op, [as_type(tape, a, torch.bool), as_type(tape, b, torch.bool)])
+
+    rule(*_all(*names))(write)
+
+
+_logical("And", "logical_and", "bitwise_and", "__and__", "__rand__", "__iand__")
+_logical("Or", "logical_or", "bitwise_or", "__or__", "__ror__", "__ior__")
+_logical("Xor", "logical_xor", "bitwise_xor", "__xor__", "__rxor__", "__ixor__")
+
+
+@rule(*_all("clamp", "clamp_", "clip", "clip_"))
+def clamp(tape: Tape, out: Tensor, x: Tensor, min: Any = None, max: Any = None) -> None:
+    """Bounds are numbers or tensors."""
+    value = cast(tape, x, x.dtype, out.dtype)
+    if not isinstance(min, Tensor) and not isinstance(max, Tensor):
+        bounds = [None if b is None else Literal(b, out.dtype) for b in (min, max)]
+        tape.emit(out, "Clip", [value, *bounds[: 2 if max is not None else 1]])
+        return
+    for op, bound in (("Max", min), ("Min", max)):
+        if bound is not None:
+            value = tape.node(op, [value, as_type(tape, bound, out.dtype)])
+    tape.bind(out, value)
+
+
+@rule(*_all("where"))
+def where(tape: Tape, out: Tensor, condition: Tensor, *choices: Any) -> None:
+    """Elements of one of two tensors; `x.where(condition, y)` comes in another order."""
+    tape.expect(len(choices) == 2, "where with one argument")
+    chosen = [as_type(tape, choice, out.dtype) for choice in choices]
+    tape.emit(out, "Where", [condition, *chosen])
+
+
+@rule(T.where)
+def where_method(tape: Tape, out: Tensor, x: Tensor, condition: Tensor, other: Any) -> None:
+    """`x.where(condition, other)`."""
+    where(tape, out, condition, x, other)
+
+
+@rule(*_all("masked_fill", "masked_fill_"))
+def masked_fill(tape: Tape, out: Tensor, x: Tensor, mask: Tensor, value: Any) -> None:
+    """A number where the mask is set."""
+    tape.emit(out, "Where", [mask, as_type(tape, value, out.dtype), x])
+
+
+@rule(*_all("clone", "contiguous", "detach", "positive", "alias"))
+def same(tape: Tape, out: Tensor, x: Tensor, memory_format: Any = None) -> None:
+    """Another tensor of the same numbers."""
+    tape.bind(out, tape.value(x))
+
+
+@rule(T.to, T.float, T.double, T.long, T.int, T.bool, T.half, T.bfloat16, T.type_as, T.type, T.cpu)
+def to_type(tape: Tape, out: Tensor, x: Tensor, *_: Any, **__: Any) -> None:
+    """A change of type; of the device there is only one."""
+    tape.expect(isinstance(out, Tensor), "the name of a tensor's type")
+    tape.bind(out, cast(tape, x, x.dtype, out.dtype))
+
+
+PASSED |= {
+    *(T.size, T.dim, T.ndimension, T.numel, T.nelement, T.stride, T.is_contiguous, T.element_size),
+    *(T.is_floating_point, T.is_complex, T.is_signed, T.__len__, T.get_device, T.__hash__),
+    *(T.storage_offset, torch.is_floating_point, torch.is_complex, torch.numel, T.is_inference),
+    *(torch.is_tensor, torch.result_type, torch.broadcast_shapes, T.__repr__, T.__format__),
+    *(T.new_zeros, T.new_ones, T.new_empty, T.new_full, T.new_tensor),
+    *(torch.zeros_like, torch.ones_like, torch.empty_like),
+}
+PASSED |= {
+    getattr(T, name).__get__
+    for name in (
+        *("shape", "ndim", "dtype", "device", "layout", "requires_grad", "is_leaf", "is_cuda"),
+        *("is_sparse", "is_quantized", "is_meta", "is_nested", "is_mkldnn", "is_mps", "is_xpu"),
+        *("itemsize", "nbytes", "grad_fn", "is_cpu"),
+    )
+    if hasattr(T, name)
+}

@@ -1,0 +1,274 @@
+"""Writes down what one forward does: every call that torch makes on the way, as ONNX nodes.
+
+A `TorchFunctionMode` sees each high-level call. A rule (`ops_*.py`) turns it into nodes; Python
+functions of torch without a rule are entered and their parts recorded; whatever else meets data or
+weights is refused by name. Calls on constants only are computed, not recorded.
+Every tensor carries its value's name and its version counter: a tensor that was changed behind the
+recorder's back (through a view) is refused where it is used. Not promised: that a hostile program
+leaves these marks alone; it would only forge its own graph.
+"""
+
+import types
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+Function = Callable[..., Any]
+Rule = Callable[..., None]
+RULES: dict[Function, Rule] = {}
+"""What to record for a call: rule(tape, result, *arguments, **keywords)."""
+PASSED: set[Function] = set()
+"""Calls that tell nothing of a tensor's numbers: shapes, types, new tensors like another."""
+
+_DATA, _WEIGHT, _CONSTANT = range(3)
+
+
+class UnsupportedError(Exception):
+    """The forward does something that has no rule; the message names the operation."""
+
+
+class Ints(tuple[int, ...]):
+    """A vector of whole numbers as an operand: a shape, axes, places; may grow with the batch."""
+
+
+class Literal(NamedTuple):
+    """A number as an operand."""
+
+    value: float | int | bool
+    dtype: torch.dtype
+
+
+@dataclass(eq=False)
+class Held:
+    """A tensor that is neither data nor a weight, as it was when it was first used."""
+
+    tensor: Tensor
+
+
+Operand = str | Ints | Literal | Held
+
+
+@dataclass(eq=False, slots=True)
+class Node:
+    """One ONNX operator; an empty string is an operand that is left out."""
+
+    op: str
+    inputs: list[Operand]
+    outputs: list[str]
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+
+def rule(*functions: Function) -> Callable[[Rule], Rule]:
+    """Register what is recorded for these functions."""
+
+    def register(write: Rule) -> Rule:
+        for function in functions:
+            RULES[function] = write
+        return write
+
+    return register
+
+
+class Tape(TorchFunctionMode):
+    """The nodes of one forward."""
+
+    def __init__(self, weights: Iterable[tuple[str, Tensor]]) -> None:
+        super().__init__()
+        self.nodes: list[Node] = []
+        self.used_weights: dict[str, Tensor] = {}
+        self.refused: list[str] = []
+        self.memo: dict[Any, Any] = {}
+        """For rules: what was made of a weight once and can be used again."""
+        self._count = 0
+        self._tainted: dict[int, Tensor] = {}
+        for name, tensor in weights:
+            if "_recorded" not in tensor.__dict__ or tensor._recorded[0] is not self:  # type: ignore[attr-defined]
+                tensor._recorded = (self, name, tensor._version, _WEIGHT)  # type: ignore[attr-defined]
+
+    def feed(self, tensor: Tensor, name: str) -> None:
+        """Declare an input of the graph."""
+        tensor._recorded = (self, name, tensor._version, _DATA)  # type: ignore[attr-defined]
+
+    # --- for rules -------------------------------------------------------------------------------
+
+    def node(self, op: str, operands: Iterable[Any], **attributes: Any) -> str:
+        """Write a node with one output; returns the name of the output."""
+        return self.nodes_out(op, operands, 1, **attributes)[0]
+
+    def nodes_out(
+        self, op: str, operands: Iterable[Any], count: int, **attributes: Any
+    ) -> list[str]:
+        """Write a node with `count` outputs; returns their names."""
+        inputs = [self.operand(operand) for operand in operands]
+        outputs = [f".{self._count + index}" for index in range(count)]
+        self._count += count
+        self.nodes.append(Node(op, inputs, outputs, attributes))
+        return outputs
+
+    def emit(self, out: Tensor, op: str, operands: Iterable[Any], **attributes: Any) -> None:
+        """Write a node whose one output is the value of `out`."""
+        self.bind(out, self.node(op, operands, **attributes))
+
+    def bind(self, out: Tensor, name: Operand) -> None:
+        """Say that the tensor `out` has from now on the value called `name`."""
+        if isinstance(name, Held):
+            out._recorded = (self, name, out._version, _CONSTANT)  # type: ignore[attr-defined]
+        else:
+            out._recorded = (self, name, out._version, _DATA)  # type: ignore[attr-defined]
+
+    def operand(self, value: Any) -> Operand:
+        """Return the operand of a tensor; other operands stay, None is left out."""
+        if isinstance(value, Tensor):
+            return self.value(value)
+        return "" if value is None else value
+
+    def value(self, tensor: Tensor) -> Operand:
+        """Return the name of a tensor's value; a constant is held as it is now."""
+        entry = self._entry(tensor)
+        if entry is not None:
+            if entry[3] == _WEIGHT:
+                self.used_weights[entry[1]] = tensor
+            return entry[1]
+        if tensor.requires_grad and tensor.is_leaf:
+            self.refuse("weights that are no part of the module: use nn.Parameter, nn.ModuleList")
+        held = Held(tensor.detach().clone())
+        tensor._recorded = (self, held, tensor._version, _CONSTANT)  # type: ignore[attr-defined]
+        return held
+
+    def refuse(self, name: str) -> None:
+        """Give up on this forward, for good: a candidate that catches the error changes nothing."""
+        self.refused.append(name)
+        raise UnsupportedError(name)
+
+    def expect(self, condition: bool, name: str) -> None:
+        """Refuse what a rule does not cover."""
+        if not condition:
+            self.refuse(name)
+
+    def is_known(self, tensor: Tensor) -> bool:
+        """Whether a tensor depends on the input or on weights."""
+        entry = self._entry(tensor)
+        return entry is not None and entry[3] != _CONSTANT
+
+    # --- what torch calls ------------------------------------------------------------------------
+
+    def __torch_function__(
+        self,
+        func: Function,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Run one call and record it."""
+        kwargs = kwargs or {}
+        if func in PASSED:
+            return func(*args, **kwargs)
+        write = RULES.get(func)
+        if write is None and _is_python_of_torch(func):
+            with self:
+                return _without_guard(func)(*args, **kwargs)
+        if not args:
+            args = tuple(kwargs.pop(key) for key in ("input", "self") if key in kwargs)
+        is_known = self._check(args) | (bool(kwargs) and self._check(kwargs.values()))
+        if not is_known:
+            return func(*args, **kwargs)
+        if write is None or kwargs.get("out") is not None:
+            self.refuse(_name(func))
+        assert write is not None
+        if _writes(func):
+            self._before_write(args[0])
+        result = func(*args, **kwargs)
+        kwargs.pop("out", None)
+        try:
+            write(self, result, *args, **kwargs)
+        except TypeError as error:  # an argument that the rule does not know
+            self.refused.append(f"{_name(func)} ({error})")
+            raise UnsupportedError(self.refused[-1]) from None
+        return result
+
+    def _entry(self, tensor: Tensor) -> tuple[Any, ...] | None:
+        entry = tensor.__dict__.get("_recorded")
+        if entry is None or entry[0] is not self:
+            return None
+        return entry
+
+    def _check(self, items: Iterable[Any]) -> bool:
+        """Whether data or weights are among the arguments; each must be what was recorded."""
+        is_known = False
+        for item in items:
+            if isinstance(item, Tensor):
+                is_known |= self._check_one(item)
+            elif isinstance(item, list | tuple):
+                is_known |= self._check(item)
+        return is_known
+
+    def _check_one(self, tensor: Tensor) -> bool:
+        entry = tensor.__dict__.get("_recorded")
+        if entry is None or entry[0] is not self:
+            if self._tainted and tensor.untyped_storage().data_ptr() in self._tainted:
+                self.refuse("an in-place write through a view")
+            return False
+        if entry[2] != tensor._version:
+            if entry[3] == _CONSTANT:
+                del tensor._recorded  # type: ignore[attr-defined]
+                return self._check_one(tensor)
+            self.refuse("an in-place write through a view")
+        return entry[3] != _CONSTANT
+
+    def _before_write(self, target: Any) -> None:
+        """Hold a constant before data are written into it; its other views are stale from now."""
+        if isinstance(target, Tensor) and not self.is_known(target):
+            self.value(target)
+            self._tainted[target.untyped_storage().data_ptr()] = target
+
+
+_NO_GUARD = {
+    name: lambda *_, **__: False
+    for name in (
+        "has_torch_function",
+        "has_torch_function_unary",
+        "has_torch_function_variadic",
+    )
+}
+_unguarded: dict[Function, Function] = {}
+_in_place: dict[Function, bool] = {}
+
+
+def _is_python_of_torch(func: Function) -> bool:
+    is_function = type(func) is types.FunctionType
+    return is_function and (func.__module__ or "").startswith("torch")
+
+
+def _without_guard(func: Any) -> Function:
+    """The same Python function without its question whether a mode wants to see the call."""
+    copy = _unguarded.get(func)
+    if copy is None:
+        names = {**func.__globals__, **_NO_GUARD}
+        copy = types.FunctionType(
+            func.__code__, names, func.__name__, func.__defaults__, func.__closure__
+        )
+        copy.__kwdefaults__ = func.__kwdefaults__
+        _unguarded[func] = copy
+    return copy
+
+
+def _name(func: Function) -> str:
+    name = getattr(func, "__name__", str(func))
+    if name == "__get__":
+        name = getattr(getattr(func, "__self__", None), "__name__", name)
+    return str(name)
+
+
+def _writes(func: Function) -> bool:
+    """Whether a function changes its first argument."""
+    known = _in_place.get(func)
+    if known is None:
+        name = _name(func)
+        is_operator = name.startswith("__i") and name not in ("__invert__", "__index__", "__iter__")
+        known = is_operator or name == "__setitem__" or (name.endswith("_") and name[-2:] != "__")
+        _in_place[func] = known
+    return known
