@@ -2,7 +2,7 @@
 
 In: a `model_type` of transformers with the settings that make it small, or a module factory.
 Out: a module of one tensor output with seeded random weights, and inputs for any batch size.
-Promises nothing about whether a net can be recorded: the list was made before the recorder.
+Promises nothing about whether a net can be recorded: the list was made before any was tried.
 """
 
 from collections.abc import Callable, Mapping
