@@ -181,9 +181,10 @@ def _data_input(
 ) -> onnx.ValueInfoProto:
     """The input with an open axis; else the one called `input`; else the first."""
     open_inputs = [value for value in inputs if 0 in _dims(value)]
-    count = len(inputs) if has_initializers else len(open_inputs)
+    rivals = inputs if has_initializers and not open_inputs else open_inputs
+    count = len(rivals)
     if not inputs or count > 1:
-        names = ", ".join(value.name for value in (inputs if has_initializers else open_inputs))
+        names = ", ".join(value.name for value in rivals)
         what = f"{count} data inputs ({names})" if count else "no data input"
         raise GraphError(problem(what, where, "exactly one", "Export a module of one tensor"))
     named = [value for value in inputs if value.name == "input"]
