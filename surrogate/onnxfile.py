@@ -200,9 +200,10 @@ def _tensors(
         if value is not data
     }
     constants = {}
+    are_inside = not weights  # else the file says which tensors are trained: those that it asks for
     for tensor in graph.initializer:
         is_small = int(np.prod(tensor.dims)) <= 1 and tensor.name.startswith(GENERATED_NAMES)
-        if tensor.data_type in FLOATS and not is_small:
+        if are_inside and tensor.data_type in FLOATS and not is_small:
             weights[tensor.name] = (tuple(tensor.dims), tensor.data_type)
         else:
             constants[tensor.name] = numpy_helper.to_array(tensor)
