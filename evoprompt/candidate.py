@@ -39,6 +39,7 @@ class Reason(StrEnum):
     BUILD_ERROR = "build_error"
     FORWARD_ERROR = "forward_error"
     WRONG_OUTPUT = "wrong_output"  # not (batch, num_classes) float32
+    CHANGES_INPUT = "changes_input"  # forward writes into its input
     NOT_FINITE = "not_finite"
     BATCH_DEPENDENT = "batch_dependent"  # the graph is wrong at another batch size
     UNSUPPORTED_OPERATION = "unsupported_operation"

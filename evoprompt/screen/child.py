@@ -1,4 +1,4 @@
-"""In the jail: run a candidate's source, build it, call it once, record its graph.
+"""In the jail: run a candidate's source, build it, record its graph.
 
 In: JSON with the source, the task's shape and the parameter limit. Out: one JSON line (empty, or
 why the candidate fails) and, if it does not, ONNX bytes whose weights are inputs under the names
@@ -10,7 +10,7 @@ import json
 import math
 import traceback
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import torch
@@ -18,12 +18,21 @@ from torch import nn
 
 from evoprompt.candidate import Reason, Stage
 from evoprompt.jail.job import describe
-from evoprompt.screen.export import export, stop_holes
-from evoprompt.screen.failure import CandidateError, open_session
+from evoprompt.screen import export
+from evoprompt.screen.failure import CandidateError
+from evoprompt.screen.recorder import (
+    BATCHES,
+    BatchDependentError,
+    UnsupportedError,
+)
+from evoprompt.screen.recorder import (
+    record as record_graph,
+)
 from evoprompt.screen.rules import quote
 
 _FILE = "<candidate>"
-_TOLERANCE = 1e-3  # between the logits of the module and of its graph, of their largest
+_DOORS = frozenset({"input", "logits"})
+_ROW_TOLERANCE = 1e-3  # between an example's logits alone and in a batch, of their largest
 _WARM = """
 import torch.nn as nn
 class Net(nn.Module):
@@ -44,9 +53,12 @@ _Result = TypeVar("_Result")
 def warm() -> None:
     """Import and trace once in the zygote, so that its children find everything ready."""
     torch.set_num_threads(1)
-    stop_holes()
-    payload = {"source": _WARM, "in_shape": [1, 12], "num_classes": 3, "max_parameters": 10**6}
-    record(json.dumps(payload).encode())
+    torch.backends.mha.set_fastpath_enabled(False)  # its fused operator has no ONNX form
+    job = {"source": _WARM, "in_shape": [1, 12], "num_classes": 3, "max_parameters": 10**6}
+    for _ in range(2):  # the second time nothing is left to be made
+        if not record(json.dumps(job).encode()).startswith(b"{}"):
+            raise RuntimeError("the recorder rejects a plain network")
+    export.warm()
 
 
 def record(payload: bytes) -> bytes:
@@ -65,31 +77,85 @@ def _record(job: dict[str, Any]) -> bytes:
     source, in_shape = job["source"], tuple(job["in_shape"])
     torch.manual_seed(0)
     net = _build(source, in_shape, job["num_classes"])
-    input_BX = torch.randn(2, *in_shape)
+    _check_doors(net)
+    rows_BX = torch.randn(max(BATCHES), *in_shape)
     with torch.no_grad():
-        logits_BK = _attempt(source, Stage.FORWARD, Reason.FORWARD_ERROR, lambda: net(input_BX))
-        _check_logits(logits_BK, job["num_classes"])
+        _fill_lazy_layers(source, net, rows_BX, job["num_classes"])
         count = sum(parameter.numel() for parameter in net.parameters())
         if count > job["max_parameters"]:
             detail = f"{count} parameters, at most {job['max_parameters']}"
             raise CandidateError(Stage.BUILD, Reason.TOO_LARGE, detail)
-        _plain_buffers(net)
-        net.eval()
-        graph = _attempt(
-            source, Stage.EXPORT, Reason.UNSUPPORTED_OPERATION, lambda: export(net, input_BX)
-        )
-        _compare(source, net, graph, torch.randn(3, *in_shape))
-        return graph
+        return _graph(source, net, rows_BX, job["num_classes"])
 
 
-def _attempt(source: str, stage: Stage, reason: Reason, action: Callable[[], _Result]) -> _Result:
+def _fill_lazy_layers(source: str, net: nn.Module, rows_BX: torch.Tensor, num_classes: int) -> None:
+    """Call the net once if its weights wait for that."""
+    if not _empty_weights(net):
+        return
+    clone = rows_BX.clone()
+    logits = attempt(source, Stage.FORWARD, Reason.FORWARD_ERROR, lambda: net(clone))
+    _check_logits(logits, len(rows_BX), num_classes)
+    unused = _empty_weights(net)
+    if unused:
+        detail = f"a lazy layer that forward never calls: {unused[0].rpartition('.')[0]}"
+        raise CandidateError(Stage.FORWARD, Reason.FORWARD_ERROR, detail)
+
+
+def _empty_weights(net: nn.Module) -> list[str]:
+    lazy = nn.UninitializedParameter
+    return [name for name, weight in net.named_parameters() if isinstance(weight, lazy)]
+
+
+def _graph(source: str, net: nn.Module, rows_BX: torch.Tensor, num_classes: int) -> bytes:
+    """Record; where the recorder has no rule, take torch's exporter, or give the rule's name."""
+    inputs: dict[int, torch.Tensor] = {}
+    answers: dict[int, torch.Tensor] = {}
+
+    def rows(batch: int) -> tuple[torch.Tensor, ...]:
+        inputs[batch] = rows_BX[-batch:].clone()
+        return (inputs[batch],)
+
+    def look(logits_BK: Any, batch: int) -> None:
+        _check_logits(logits_BK, batch, num_classes)
+        if inputs[batch]._version:
+            detail = "forward writes into its input x in place; work on a copy (x = x + ..., clone)"
+            raise CandidateError(Stage.FORWARD, Reason.CHANGES_INPUT, detail)
+        answers[batch] = logits_BK
+
+    try:
+        model = _blamed(source, lambda: record_graph(net, rows, look).model)
+    except UnsupportedError as error:
+        return export.fall_back(net, rows_BX, str(error))
+    _check_rows([answers[batch] for batch in BATCHES])
+    return model.SerializeToString()
+
+
+def _blamed(source: str, action: Callable[[], _Result]) -> _Result:
+    """Record; what the candidate's own code raises becomes a rejection."""
+    try:
+        return action()
+    except (UnsupportedError, CandidateError):
+        raise
+    except BatchDependentError as error:
+        cause = f": {blame(error.__cause__, source)}" if error.__cause__ else ""
+        detail = f"{error}{cause}"
+        raise CandidateError(Stage.FORWARD, Reason.BATCH_DEPENDENT, detail) from None
+    except BaseException as error:  # the wall: whatever the candidate raises is recorded
+        raise _failure(error, source, Stage.FORWARD, Reason.FORWARD_ERROR) from None
+
+
+def attempt(source: str, stage: Stage, reason: Reason, action: Callable[[], _Result]) -> _Result:
     """Do something that runs the candidate's code; turn what it raises into a rejection."""
     try:
         return action()
     except BaseException as error:  # the wall: whatever the candidate raises is recorded
-        if _is_out_of_memory(error):
-            raise MemoryError from None
-        raise CandidateError(stage, reason, blame(error, source)) from None
+        raise _failure(error, source, stage, reason) from None
+
+
+def _failure(error: BaseException, source: str, stage: Stage, reason: Reason) -> Exception:
+    if _is_out_of_memory(error):
+        return MemoryError()
+    return CandidateError(stage, reason, blame(error, source))
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
@@ -106,10 +172,6 @@ def blame(error: BaseException, source: str) -> str:
         if frame.f_code.co_filename == _FILE:
             number = line
     text = " ".join(describe(error, 1000).split())
-    if "Cannot insert a Tensor that requires grad as a constant" in text:
-        text = "weights that are no part of the module: put the layers of a list in nn.ModuleList"
-    for noise in (" Please feel free to request", " [Caused by"):
-        text = text.partition(noise)[0]
     return quote(source.split("\n"), number) + text[:300]
 
 
@@ -124,69 +186,48 @@ def _build(source: str, in_shape: tuple[int, ...], num_classes: int) -> nn.Modul
         exec(code, names)
         return names["Net"](in_shape, num_classes).eval()
 
-    net = _attempt(source, Stage.BUILD, Reason.BUILD_ERROR, build)
+    net = attempt(source, Stage.BUILD, Reason.BUILD_ERROR, build)
     if not isinstance(net, nn.Module):
         detail = f"Net(in_shape, num_classes).eval() is a {type(net).__name__}, not an nn.Module"
         raise CandidateError(Stage.BUILD, Reason.BUILD_ERROR, detail)
     return net
 
 
-def _check_logits(logits_BK: object, num_classes: int) -> None:
+def _check_doors(net: nn.Module) -> None:
+    """A trained state dict is put into the graph by name later: no weight may be called a door."""
+    if _DOORS & (net._parameters.keys() | net._buffers.keys()):
+        detail = "a parameter of Net may not be called input or logits"
+        raise CandidateError(Stage.EXPORT, Reason.INVALID_GRAPH, detail)
+
+
+def _check_logits(logits_BK: object, batch: int, num_classes: int) -> None:
     wanted = f"expected a float32 tensor of shape (batch, {num_classes})"
     if not isinstance(logits_BK, torch.Tensor):
         detail = f"forward returned a {type(logits_BK).__name__}; {wanted}"
         raise CandidateError(Stage.FORWARD, Reason.WRONG_OUTPUT, detail)
     shape = tuple(logits_BK.shape)
-    if shape != (2, num_classes) or logits_BK.dtype != torch.float32:
-        kind = str(logits_BK.dtype).removeprefix("torch.")
-        detail = f"forward returned {kind} of shape {shape} for a batch of 2; {wanted}"
+    kind = str(logits_BK.dtype).removeprefix("torch.")
+    if shape == (batch, num_classes) and kind != "float32":
+        detail = f"forward returned {kind}; {wanted}"
         raise CandidateError(Stage.FORWARD, Reason.WRONG_OUTPUT, detail)
+    if shape != (batch, num_classes):
+        detail = f"forward returned {kind} of shape {shape} for a batch of {batch}; {wanted}"
+        is_of_batch = shape[1:] == (num_classes,) or batch != BATCHES[0]
+        reason = Reason.BATCH_DEPENDENT if is_of_batch else Reason.WRONG_OUTPUT
+        raise CandidateError(Stage.FORWARD, reason, detail)
     if not math.isfinite(float(logits_BK.abs().sum())):
         detail = "forward returned NaN or infinity for a standard normal input"
         raise CandidateError(Stage.FORWARD, Reason.NOT_FINITE, detail)
 
 
-def _plain_buffers(net: nn.Module) -> None:
-    """Make non-persistent buffers constants: they have no name in the state dict."""
-    for module in net.modules():
-        for name in list(module._non_persistent_buffers_set):
-            value = module._buffers.pop(name, None)
-            module._non_persistent_buffers_set.discard(name)
-            object.__setattr__(module, name, value)
-
-
-def _compare(source: str, net: nn.Module, graph: bytes, input_BX: torch.Tensor) -> None:
-    """Run graph and module on a batch of another size: exporters have silent errors."""
-
-    def run() -> torch.Tensor:
-        return net(input_BX)
-
-    logits_BK = _attempt(source, Stage.FORWARD, Reason.BATCH_DEPENDENT, run)
-    weights = {name: value.detach().numpy() for name, value in net.state_dict().items()}
-    try:
-        session = open_session(graph)
-        names = [door.name for door in session.get_inputs()[1:]]
-        _check_names(names, weights)
-        feeds = {name: weights[name] for name in names}
-        found = session.run(None, {**feeds, "input": input_BX.numpy()})[0]
-        difference = float((logits_BK - torch.as_tensor(found)).abs().max())
-    except CandidateError:
-        raise
-    except Exception as error:  # onnxruntime raises classes of a private module
-        detail = " ".join(describe(error).split())
-        raise CandidateError(Stage.EXPORT, Reason.BATCH_DEPENDENT, detail) from None
-    if not difference <= _TOLERANCE * max(1.0, float(logits_BK.abs().max())):
-        detail = f"the recorded graph differs from the module by {difference:.3g}"
-        if not torch.equal(logits_BK, run()):
-            detail = "forward gives other logits when it is called again in eval mode"
-        raise CandidateError(Stage.EXPORT, Reason.UNSUPPORTED_OPERATION, detail)
-
-
-def _check_names(names: list[str], weights: Mapping[str, object]) -> None:
-    """A trained state dict is put into the graph by name later: every name has to be there."""
-    strange = [name for name in names if name not in weights]
-    if strange:
-        detail = f"weights that the state dict does not name: {', '.join(strange)}"
-        if {"input", "logits"} & set(weights):
-            detail = "a parameter of Net may not be called input or logits"
-        raise CandidateError(Stage.EXPORT, Reason.INVALID_GRAPH, detail)
+def _check_rows(answers: list[torch.Tensor]) -> None:
+    """The last example's logits must not depend on what else is in its batch."""
+    ours_K, theirs_K = (logits_BK[-1] for logits_BK in answers)
+    scale = max(1e-6, float(theirs_K.abs().max()))
+    difference = float((ours_K - theirs_K).abs().max())
+    if difference > _ROW_TOLERANCE * scale:
+        detail = (
+            f"an example's logits change by {difference:.3g} with the others in its batch, "
+            "or from one call to the next"
+        )
+        raise CandidateError(Stage.FORWARD, Reason.BATCH_DEPENDENT, detail)

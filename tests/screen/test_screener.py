@@ -213,7 +213,7 @@ def test_every_reason_that_the_screen_can_give_has_an_example() -> None:
             "pass",
             "return self.last(x.flatten(1) + torch.rand(40))",
             Reason.UNSUPPORTED_OPERATION,
-            "called again",
+            "random numbers in forward",
         ),
         (
             "self.a = [nn.Linear(40, 40)]",

@@ -56,12 +56,17 @@ class Recording:
     """The module's own answers at the two batch sizes."""
 
 
-def record(net: nn.Module, make_inputs: Callable[[int], Inputs]) -> Recording:
+def record(
+    net: nn.Module,
+    make_inputs: Callable[[int], Inputs],
+    look: Callable[[Any, int], None] | None = None,
+) -> Recording:
     """Record a module in eval mode.
 
     Args:
         net: Its lazy layers must have been called once.
         make_inputs: Gives the inputs for a batch size, each with the batch as its first axis.
+        look: Sees the module's answer at each batch size before it is used; may raise.
 
     Raises:
         UnsupportedError: For an operation without a rule; the message names it.
@@ -69,7 +74,7 @@ def record(net: nn.Module, make_inputs: Callable[[int], Inputs]) -> Recording:
         Exception: Whatever the module itself raises.
     """
     inputs = [make_inputs(batch) for batch in BATCHES]
-    tapes, outputs = zip(*(_forward(net, values) for values in inputs), strict=True)
+    tapes, outputs = _two_forwards(net, inputs, look or (lambda result, batch: None))
     merger = Merger(*BATCHES)
     writer = Writer()
     for index, (ours, theirs) in enumerate(zip(*inputs, strict=True)):
@@ -100,21 +105,40 @@ def weights_of(net: nn.Module) -> Iterator[tuple[str, Tensor]]:
                 yield start + name, buffer
 
 
-def _forward(net: nn.Module, inputs: Inputs) -> tuple[Tape, tuple[Tensor, ...]]:
+def _two_forwards(
+    net: nn.Module, inputs: list[Inputs], look: Callable[[Any, int], None]
+) -> tuple[list[Tape], list[Inputs]]:
+    tapes: list[Tape] = []
+    outputs: list[Inputs] = []
+    for batch, values in zip(BATCHES, inputs, strict=True):
+        try:
+            tape, result = _forward(net, values)
+        except (UnsupportedError, MemoryError):
+            raise
+        except Exception as error:
+            if not tapes:
+                raise
+            raise BatchDependentError(f"it fails at batch size {batch}") from error
+        look(result, batch)
+        tapes.append(tape)
+        outputs.append(result if isinstance(result, tuple) else (result,))
+    return tapes, outputs
+
+
+def _forward(net: nn.Module, inputs: Inputs) -> tuple[Tape, Any]:
     tape = Tape(weights_of(net))
     for index, tensor in enumerate(inputs):
         tape.feed(tensor, _door(INPUT, INPUT, index))
     try:
         with torch.no_grad(), tape:
-            result: Any = net(*inputs)
+            result = net(*inputs)
     except Exception:
         if tape.refused:  # the candidate may have caught it, and failed of something else
             raise UnsupportedError(tape.refused[0]) from None
         raise
     if tape.refused:
         raise UnsupportedError(tape.refused[0])
-    outputs = result if isinstance(result, tuple) else (result,)
-    return tape, outputs
+    return tape, result
 
 
 def _door(first: str, further: str, index: int) -> str:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from evoprompt.screen.recorder.tape import Held, Ints, Literal, Node, Operand
+from evoprompt.screen.recorder.tape import Held, Ints, Literal, Node, Operand, UnsupportedError
 
 
 class BatchDependentError(Exception):
@@ -103,9 +103,7 @@ class Merger:
         if ours.dtype == theirs.dtype and ours.shape == theirs.shape:
             if _is_equal(ours, theirs):
                 return Held(ours)
-            raise BatchDependentError(
-                f"{where} uses a tensor that forward makes anew with other numbers in each call"
-            )
+            raise UnsupportedError(f"random numbers in forward (other ones for {where} each time)")
         sizes = self.sizes(tuple(ours.shape), tuple(theirs.shape), where)
         element = theirs.reshape(-1)[:1]
         if element.numel() and bool((ours == element).all()) and bool((theirs == element).all()):

@@ -215,17 +215,19 @@ def group_norm(
     eps: float = 1e-5,
     cudnn_enabled: bool = False,
 ) -> None:
-    """Over groups of channels."""
+    """As torch's exporter writes it: onnx infers no shape behind its own GroupNormalization."""
     only_float32(tape, "group_norm", x)
-    weight = _ones(x.shape[1], x) if weight is None else weight
-    bias = torch.zeros(x.shape[1]) if bias is None else bias
-    attributes = {"num_groups": int(num_groups), "epsilon": float(eps)}
-    if x.dim() == 2:  # onnxruntime wants an axis to normalise over
-        wide = tape.node("Unsqueeze", [x, Ints((2,))])
-        narrow = tape.node("GroupNormalization", [wide, weight, bias], **attributes)
-        tape.emit(out, "Squeeze", [narrow, Ints((2,))])
-        return
-    tape.emit(out, "GroupNormalization", [x, weight, bias], **attributes)
+    groups = int(num_groups)
+    grouped = tape.node("Reshape", [x, Ints((0, groups, -1))])
+    neutral = [_ones(groups, x), torch.zeros(groups)]
+    normal = tape.node("InstanceNormalization", [grouped, *neutral], epsilon=float(eps))
+    value = tape.node("Reshape", [normal, Ints(x.shape)])
+    axes = Ints(range(1, x.dim() - 1))
+    for op, own in (("Mul", weight), ("Add", bias)):
+        if own is not None:
+            own = tape.node("Unsqueeze", [own, axes]) if axes else own
+            value = tape.node(op, [value, own])
+    tape.bind(out, value)
 
 
 @rule(F.instance_norm, torch.instance_norm)
