@@ -7,13 +7,9 @@ edited where it has to be and nowhere else, so that a program under the contract
 import ast
 
 from evoprompt.candidate import Reason, Rejected, Stage, normalise, rejected
+from evoprompt.screen.allowed import IMPORTS
+from evoprompt.screen.survey import Survey
 
-_IMPORTS = {
-    "math": "import math",
-    "torch": "import torch",
-    "nn": "import torch.nn as nn",
-    "F": "import torch.nn.functional as F",
-}
 _SHAPE_NAMES = frozenset({"in_shape", "input_shape", "shape", "input_size", "in_size"})
 _CLASS_NAMES = frozenset(
     {
@@ -26,7 +22,7 @@ _CHANNEL_NAMES = frozenset({"in_channels", "in_ch", "in_chans", "input_channels"
 _Pair = tuple[ast.arg, ast.expr | None]  # a parameter and its default
 
 
-def adapt(source: str, tree: ast.Module) -> tuple[str, tuple[str, ...]] | Rejected:
+def adapt(source: str, tree: ast.Module, found: Survey) -> tuple[str, tuple[str, ...]] | Rejected:
     """Return the program under the contract and the names of the changes."""
     net = _net_class(tree)
     if isinstance(net, Rejected):
@@ -38,11 +34,9 @@ def adapt(source: str, tree: ast.Module) -> tuple[str, tuple[str, ...]] | Reject
     if not _binds_net(tree):
         new = f"{new}\n\nNet = {net.name}\n"
         changes.append(f"{net.name} named Net")
-    missing = _missing_imports(tree)
+    missing = [name for name in IMPORTS if name in found.read and name not in found.bound]
     if missing:
-        lines = "\n".join(_IMPORTS[name] for name in missing)
-        has_imports = bool(tree.body) and isinstance(tree.body[0], ast.Import | ast.ImportFrom)
-        new = lines + ("\n" if has_imports else "\n\n\n") + new
+        new = _with_imports(new, tree, missing)
         changes.append(f"imports of {', '.join(missing)}")
     return (normalise(new) if changes else source), tuple(changes)
 
@@ -51,16 +45,25 @@ def _net_class(tree: ast.Module) -> ast.ClassDef | Rejected:
     """Return the class called Net, or the one module class that no other code uses."""
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
     alias = _aliased_net(tree)
+    named = [node for node in tree.body if getattr(node, "name", "") == "Net"]
+    if len(named) > 1:
+        lines = " and ".join(str(node.lineno) for node in named)
+        return _no_net(f"Net is defined {len(named)} times, in lines {lines}: which is meant?")
     if "Net" in classes or alias in classes:
         return classes["Net"] if "Net" in classes else classes[str(alias)]
+    if named:
+        return _no_net(f"line {named[0].lineno}: Net is a function, expected class Net(nn.Module)")
     modules = [node for node in classes.values() if _is_module(node, classes)]
     unused = [node for node in modules if not _is_used(node.name, tree)]
     if len(unused) == 1:
         return unused[0]
     if not modules:
-        return rejected(Stage.RULES, Reason.NO_NET, "no class Net(nn.Module) is defined")
-    names = ", ".join(node.name for node in unused or modules)
-    detail = f"no class Net(nn.Module), and which of these is meant is not clear: {names}"
+        return _no_net("no class Net(nn.Module) is defined")
+    names = ", ".join(f"{node.name} (line {node.lineno})" for node in unused or modules)
+    return _no_net(f"no class Net(nn.Module), and which of these is meant is not clear: {names}")
+
+
+def _no_net(detail: str) -> Rejected:
     return rejected(Stage.RULES, Reason.NO_NET, detail)
 
 
@@ -103,18 +106,20 @@ def _is_used(name: str, tree: ast.Module) -> bool:
     return False
 
 
-def _missing_imports(tree: ast.Module) -> list[str]:
-    """The usual names of the allowed modules that are read and bound nowhere."""
-    bound: set[str] = set()
-    read: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            bound |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.Name):
-            (read if isinstance(node.ctx, ast.Load) else bound).add(node.id)
-        elif isinstance(node, ast.arg):
-            bound.add(node.arg)
-    return [name for name in _IMPORTS if name in read and name not in bound]
+def _with_imports(source: str, tree: ast.Module, names: list[str]) -> str:
+    """Put imports at the top, behind `from __future__`, which has to be the first statement."""
+    added = [IMPORTS[name] for name in names]
+    lines = source.split("\n")
+    first = [node for node in tree.body if _is_future(node)]
+    at = max((node.end_lineno or node.lineno for node in first), default=0)
+    behind = [node for node in tree.body if node.lineno > at]
+    if not behind or not isinstance(behind[0], ast.Import | ast.ImportFrom):
+        added += ["", ""]
+    return "\n".join([*lines[:at], *added, *lines[at:]])
+
+
+def _is_future(node: ast.stmt) -> bool:
+    return isinstance(node, ast.ImportFrom) and node.module == "__future__"
 
 
 def _with_constructor(source: str, net: ast.ClassDef) -> str:
@@ -178,10 +183,14 @@ def _with_first_line(source: str, function: ast.FunctionDef, line: str) -> str:
     body = function.body
     has_docstring = isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant)
     statement = body[1] if has_docstring and len(body) > 1 else body[0]
-    if statement.lineno == function.lineno:
-        return source
+    decorators = getattr(statement, "decorator_list", [])
+    number = min(node.lineno for node in (statement, *decorators))
     lines = source.split("\n")
-    lines.insert(statement.lineno - 1, " " * statement.col_offset + line)
+    below = lines[number - 1]
+    indent = below[: len(below) - len(below.lstrip())]
+    if len(indent.encode()) < statement.col_offset:  # it stands behind the colon
+        return source
+    lines.insert(number - 1, indent + line)
     return "\n".join(lines)
 
 

@@ -72,11 +72,59 @@ def test_input_channels_become_the_first_of_the_shape() -> None:
     assert "        in_channels = in_shape[0]\n        super().__init__()\n" in verdict.source
 
 
+def test_the_line_for_the_channels_is_indented_as_its_neighbours_are() -> None:
+    source = net("self, in_channels, num_classes=10").replace("    ", "\t")
+    assert "\t\tin_channels = in_shape[0]\n\t\tsuper().__init__()\n" in prepared(source).source
+
+
 def test_missing_imports_are_added() -> None:
     source = net("self, in_shape, num_classes", "self.scale = math.sqrt(2.0)", head="")
     verdict = prepared(source)
     assert verdict.source.startswith("import math\nimport torch.nn as nn\n\n\nclass Net(nn.Module)")
     assert verdict.adapted == ("imports of math, nn",)
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("torch.zeros(1)", "import torch"),
+        ("torch.relu", "import torch"),
+        ("Tensor", "from torch import Tensor"),
+        ("List[int]", "from typing import List"),
+        ("OrderedDict()", "from collections import OrderedDict"),
+        ("partial(F.pad)", "from functools import partial"),
+        ("init.zeros_", "from torch.nn import init"),
+        ("itertools.chain", "import itertools"),
+    ],
+)
+def test_usual_names_of_allowed_modules_are_imported(name: str, line: str) -> None:
+    source = net("self, in_shape, num_classes", f"self.a = {name}", head="")
+    assert line in prepared(source).source.split("\n")
+
+
+def test_imports_are_added_behind_those_from_the_future() -> None:
+    future = "from __future__ import annotations\n\n\n"
+    source = prepared(net("self, in_shape, num_classes", head=future)).source
+    assert source.startswith("from __future__ import annotations\nimport torch.nn as nn\n\n\n")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "import torch\nfrom torch import nn\n",
+        "from torch import nn, Tensor\n",
+        "from torch import nn\nfrom torch.nn import functional as F, init\n",
+        "import torch.nn as nn\nimport torch.nn.init as init\n",
+        "from __future__ import annotations\nimport torch.nn as nn\n",
+        "import torch.nn as nn\nfrom typing import List, Optional, Tuple\n",
+        "import torch.nn as nn\nimport typing as t\nx: t.List[int] = []\n",
+        "from torch import nn\nfrom collections import OrderedDict\nfrom functools import partial\n",
+        "import torch.nn as nn\nimport collections.abc\nx: collections.abc.Sequence\n",
+        "import torch.nn as nn\nimport itertools\nx = itertools.chain([1], [2])\n",
+    ],
+)
+def test_usual_imports_stay_as_they_are(head: str) -> None:
+    assert prepared(net("self, in_shape, num_classes", head=head)).adapted == ()
 
 
 def test_the_one_class_that_nothing_uses_is_the_net() -> None:
@@ -108,6 +156,23 @@ def test_the_one_class_that_nothing_uses_is_the_net() -> None:
         ("from . import data", Reason.FORBIDDEN_IMPORT),
         ("from torch import *", Reason.FORBIDDEN_IMPORT),
         ("import torch.utils.data", Reason.FORBIDDEN_IMPORT),
+        ("from typing import sys", Reason.FORBIDDEN_IMPORT),
+        ("from collections import abc", Reason.FORBIDDEN_IMPORT),
+        ("from functools import *", Reason.FORBIDDEN_IMPORT),
+        ("from __future__ import division", Reason.FORBIDDEN_IMPORT),
+        ("from torch import _C", Reason.FORBIDDEN_IMPORT),
+        ("import typing as t\nt.sys", Reason.FORBIDDEN_NAME),
+        ("import dataclasses\ndataclasses.make_dataclass", Reason.FORBIDDEN_NAME),
+        ("try:\n    pass\nexcept ValueError:\n    pass", Reason.FORBIDDEN_NAME),
+        ("match x:\n    case object(__class__=y):\n        pass", Reason.FORBIDDEN_NAME),
+        ("def f():\n    yield 1", Reason.FORBIDDEN_NAME),
+        ("def f():\n    global x", Reason.FORBIDDEN_NAME),
+        ("def __getattr__(n): pass", Reason.FORBIDDEN_NAME),
+        ("class __init__: pass", Reason.FORBIDDEN_NAME),
+        ("bytearray(1)", Reason.FORBIDDEN_NAME),
+        ("Net = 1", Reason.NO_NET),
+        ("def Net(in_shape, num_classes): pass", Reason.NO_NET),
+        ("import torch.nn as nn\nclass Net(nn.Module): pass\n" * 2, Reason.NO_NET),
         ("eval('1')", Reason.FORBIDDEN_NAME),
         ("__builtins__", Reason.FORBIDDEN_NAME),
         ("().__class__", Reason.FORBIDDEN_NAME),
@@ -124,6 +189,25 @@ def test_a_rejection_quotes_the_line() -> None:
     source = net("self, in_shape, num_classes", "self.text = open('/etc/passwd').read()")
     detail = "line 9: `self.text = open('/etc/passwd').read()`: open is not allowed"
     assert rejection(source) == (Reason.FORBIDDEN_NAME, detail)
+
+
+def test_of_several_breaches_the_first_line_is_quoted() -> None:
+    source = "x = 1\nx = (1).__class__\nimport os\n"
+    detail = "line 2: `x = (1).__class__`: .__class__ is not allowed"
+    assert rejection(source) == (Reason.FORBIDDEN_NAME, detail)
+
+
+@pytest.mark.parametrize(
+    ("source", "line"),
+    [
+        ("x = 1\ny = '\0'", 2),
+        ("x = 1\ny = '\udc80'", 2),
+        ("x = (1,\n\n1 2)", 3),
+        ("def Net(in_shape, num_classes): pass", 1),
+    ],
+)
+def test_other_rejections_name_the_line_too(source: str, line: int) -> None:
+    assert rejection(source)[1].startswith(f"line {line}: ")
 
 
 def test_usual_variable_names_are_no_offence() -> None:
