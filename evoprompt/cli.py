@@ -1,4 +1,4 @@
-"""The command line: `evoprompt search | resume | show | score`.
+"""The command line: `evoprompt search | resume | show | screen | score`.
 
 `evoprompt --help` imports nothing heavy; each command imports what it needs. Every error that a
 person can mend is one line on stderr and exit code 2; Ctrl-C says how to go on.
@@ -20,6 +20,8 @@ usage: evoprompt COMMAND ...
                           start a search; presets: {presets}
   resume runs/NAME        go on with a search that was stopped or killed
   show runs/NAME          archive, funnel and front of a run, in the terminal
+  screen FILE.py ...  [--task NAME] [--json] [--out FOLDER]
+                          would a program be accepted, and what network is it; writes its ONNX file
   score FILE.py|FILE.onnx ...  [--run runs/NAME] [--task NAME]
                           what the predictor says of a program or a graph
 
@@ -46,6 +48,7 @@ def _dispatch(given: list[str]) -> None:
         "search": _search,
         "resume": _resume,
         "show": _show,
+        "screen": _screen,
         "score": _score,
     }
     if not given or given[0] in ("-h", "--help", "help"):
@@ -89,6 +92,12 @@ def _show(given: list[str]) -> None:
     from evoprompt.view.terminal import show
 
     show(Path(_only(given, "show runs/NAME")), Console())
+
+
+def _screen(given: list[str]) -> None:
+    from evoprompt.commands.screen import run_screen
+
+    run_screen(given)
 
 
 def _score(given: list[str]) -> None:

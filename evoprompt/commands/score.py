@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from evoprompt.candidate import Rejected
-from evoprompt.config import ScreenSettings, TaskSettings
+from evoprompt.commands.files import read_program, split_words, task_shape
+from evoprompt.config import ScreenSettings
 from evoprompt.errors import ConfigError, LedgerError
 
 
@@ -43,8 +44,7 @@ def run_score(given: list[str]) -> None:
     import tyro
     from rich.console import Console
 
-    files = [Path(word) for word in _positional(given)]
-    flags = [word for word in given if Path(word) not in files]
+    files, flags = split_words(given)
     command = tyro.cli(ScoreCommand, args=flags, prog="evoprompt score FILE...")
     if not files:
         raise ConfigError("no file given. Expected .py or .onnx files: evoprompt score net.py")
@@ -82,19 +82,16 @@ def score_files(files: list[Path], command: ScoreCommand) -> list[Scored]:
 
 def _screen(sources: list[Path], command: ScoreCommand) -> tuple[dict[Path, bytes], list[Scored]]:
     from evoprompt.screen import Screener
-    from evoprompt.train import open_task
 
-    task = TaskSettings(name=command.task, path=command.path)
+    shape = task_shape(command.task, command.path)
     graphs: dict[Path, bytes] = {}
     rejected: list[Scored] = []
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        shape = open_task(task, folder / "data").shape
         screener = Screener(ScreenSettings(workers=1), shape, folder)
         try:
             for file in sources:
-                text = file.read_text(encoding="utf-8", errors="surrogateescape")
-                answer = screener.screen_all([text])[0]
+                answer = screener.screen_all([read_program(file)])[0]
                 if isinstance(answer, Rejected):
                     verdict = f"{answer.stage}: {answer.reason}: {answer.detail}"
                     rejected.append(Scored(file, verdict))
@@ -115,16 +112,6 @@ def _predictor(run: Path | None) -> Path | None:
             "Check the path, or leave --run away for the built-in predictor."
         )
     return versions[-1]
-
-
-def _positional(given: list[str]) -> list[str]:
-    words: list[str] = []
-    follows_flag = False
-    for word in given:
-        if not word.startswith("-") and not follows_flag:
-            words.append(word)
-        follows_flag = word.startswith("--") and "=" not in word and word != "--help"
-    return words
 
 
 def _table(lines: list[Scored], run: Path | None):
