@@ -132,6 +132,7 @@ def _forward(net: nn.Module, inputs: Inputs) -> tuple[Tape, Any]:
     try:
         with torch.no_grad(), tape:
             result = net(*inputs)
+        tape.finish(inputs, result)
     except Exception:
         if tape.refused:  # the candidate may have caught it, and failed of something else
             raise UnsupportedError(tape.refused[0]) from None

@@ -41,7 +41,8 @@ class Rows:
     """A constant that repeats along axes that grow with the batch."""
 
     tensor: Tensor
-    sizes: Sizes
+    times: Sizes
+    """How often, along each axis."""
 
 
 Merged = str | Sizes | Literal | Held | Fill | Rows
@@ -108,10 +109,10 @@ class Merger:
         element = theirs.reshape(-1)[:1]
         if element.numel() and bool((ours == element).all()) and bool((theirs == element).all()):
             return Fill(element, sizes)
-        if all(b in (a, 1) for a, b in zip(ours.shape, theirs.shape, strict=True)) and bool(
-            (ours == theirs).all()
-        ):
-            return Rows(theirs, sizes)
+        if not any(size.scale and size.offset for size in sizes):
+            times = [a // b for a, b in zip(ours.shape, theirs.shape, strict=True)]
+            if _is_equal(ours, theirs.repeat(times)):
+                return Rows(theirs, tuple(Size(1, 0) if s.scale else Size(0, 1) for s in sizes))
         raise BatchDependentError(f"{where} uses a tensor whose numbers depend on the batch size")
 
     def _differs(self, what: str) -> str:

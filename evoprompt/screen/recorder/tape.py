@@ -23,6 +23,8 @@ RULES: dict[Function, Rule] = {}
 """What to record for a call: rule(tape, result, *arguments, **keywords)."""
 PASSED: set[Function] = set()
 """Calls that tell nothing of a tensor's numbers: shapes, types, new tensors like another."""
+REFUSED: dict[Function, str] = {}
+"""Calls that no graph can hold, and under which name they are refused, on constants too."""
 
 _DATA, _WEIGHT, _CONSTANT = range(3)
 
@@ -85,13 +87,22 @@ class Tape(TorchFunctionMode):
         """For rules: what was made of a weight once and can be used again."""
         self._count = 0
         self._tainted: dict[int, Tensor] = {}
+        self._entered: set[Function] = set()
+        self._fed: list[int] = []
         for name, tensor in weights:
             if "_recorded" not in tensor.__dict__ or tensor._recorded[0] is not self:  # type: ignore[attr-defined]
                 tensor._recorded = (self, name, tensor._version, _WEIGHT)  # type: ignore[attr-defined]
 
     def feed(self, tensor: Tensor, name: str) -> None:
         """Declare an input of the graph."""
+        self._fed.append(tensor._version)
         tensor._recorded = (self, name, tensor._version, _DATA)  # type: ignore[attr-defined]
+
+    def finish(self, inputs: Iterable[Tensor], result: Any) -> None:
+        """Refuse a forward that changed its inputs, or returns what was changed behind our back."""
+        for tensor, version in zip(inputs, self._fed, strict=True):
+            self.expect(tensor._version == version, "forward changes its input in place")
+        self._check(result if isinstance(result, tuple) else (result,))
 
     # --- for rules -------------------------------------------------------------------------------
 
@@ -128,6 +139,8 @@ class Tape(TorchFunctionMode):
 
     def value(self, tensor: Tensor) -> Operand:
         """Return the name of a tensor's value; a constant is held as it is now."""
+        if tensor.is_complex():
+            self.refuse("complex numbers")
         entry = self._entry(tensor)
         if entry is not None:
             if entry[3] == _WEIGHT:
@@ -168,12 +181,18 @@ class Tape(TorchFunctionMode):
         if func in PASSED:
             return func(*args, **kwargs)
         write = RULES.get(func)
-        if write is None and _is_python_of_torch(func):
-            with self:
-                return _without_guard(func)(*args, **kwargs)
+        if write is None and _is_python_of_torch(func) and func not in self._entered:
+            self._entered.add(func)
+            try:
+                with self:
+                    return _without_guard(func)(*args, **kwargs)
+            finally:
+                self._entered.discard(func)
         if not args:
             args = tuple(kwargs.pop(key) for key in ("input", "self") if key in kwargs)
         is_known = self._check(args) | (bool(kwargs) and self._check(kwargs.values()))
+        if func in REFUSED and (is_known or "generator" not in kwargs):
+            self.refuse(f"{REFUSED[func]} ({_name(func)})")
         if not is_known:
             return func(*args, **kwargs)
         if write is None or kwargs.get("out") is not None:
@@ -209,6 +228,10 @@ class Tape(TorchFunctionMode):
     def _check_one(self, tensor: Tensor) -> bool:
         entry = tensor.__dict__.get("_recorded")
         if entry is None or entry[0] is not self:
+            if entry is not None and entry[3] == _DATA:
+                self.refuse("a tensor that is kept from one call to the next")
+            if torch._C._functorch.is_functorch_wrapped_tensor(tensor):  # type: ignore[attr-defined]
+                self.refuse("transforms of functions (vmap, grad)")
             if self._tainted and tensor.untyped_storage().data_ptr() in self._tainted:
                 self.refuse("an in-place write through a view")
             return False
@@ -221,6 +244,9 @@ class Tape(TorchFunctionMode):
 
     def _before_write(self, target: Any) -> None:
         """Hold a constant before data are written into it; its other views are stale from now."""
+        entry = self._entry(target) if isinstance(target, Tensor) else None
+        if entry is not None and entry[3] == _WEIGHT:
+            self.refuse("writing into a weight or a buffer in forward")
         if isinstance(target, Tensor) and not self.is_known(target):
             self.value(target)
             self._tainted[target.untyped_storage().data_ptr()] = target

@@ -66,6 +66,7 @@ class Writer:
         value: ValueInfoProto = doors.add(name=name)
         tensor = value.type.tensor_type
         tensor.elem_type = ELEMENT_TYPES[dtype]
+        tensor.shape.SetInParent()  # a number has a shape too, of no axes
         dims = tensor.shape.dim
         for size in sizes:
             if size.scale:
@@ -99,7 +100,7 @@ class Writer:
             return self._fill(operand)
         if isinstance(operand, Rows):
             source = self._constant(id(operand), operand.tensor)
-            return self._call("Expand", [source, self._vector(operand.sizes)])
+            return self._call("Tile", [source, self._vector(operand.times)])
         return self._shape(operand) if node.op == "Reshape" else self._vector(operand)
 
     def _constant(self, key: Any, value: Tensor | np.ndarray) -> str:
