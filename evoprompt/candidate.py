@@ -143,6 +143,8 @@ class Screened:
     node_count: int
     text: str
     """The graph as the surrogate reads it."""
+    activation_bytes: int = 0
+    """Most memory that the values of one example take at a time."""
     adapted: tuple[str, ...] = ()
     """What the screen changed so that the program fits the contract."""
 

@@ -1,29 +1,25 @@
 """Trusted code on hostile bytes: is this the graph of one network, and what are its figures?
 
 In: ONNX bytes as a candidate's process submitted them, the task's shape and the limits. Out: one
-JSON line (why it is rejected, or its figures) and the cleaned ONNX bytes. It runs in a jail too,
-for the sake of its limits: a small file can ask onnxruntime for much memory and time. Not
-promised: that the graph is what the candidate's code does in training; the graph is the candidate.
+JSON line (why it is rejected, or its figures) and the cleaned ONNX bytes. It runs confined, one
+process for many graphs: nothing of a graph is executed here, and no torch is loaded. Not promised:
+that the graph is what the candidate's code does in training; the graph is the candidate.
 """
 
 import json
-import math
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
 from onnx import TensorProto
 
 from evoprompt.candidate import Reason, Stage
-from evoprompt.jail.job import describe
-from evoprompt.screen.failure import CandidateError, open_session
+from evoprompt.screen.failure import CandidateError
+from surrogate import encode
 
 GRAPH_BYTES = 4 << 20
 INPUT, OUTPUT = "input", "logits"
-_BATCHES = (1, 3)  # the graph was recorded with 2
-_ROW_TOLERANCE = 1e-3  # between an example's logits alone and in a batch, of their largest
 _CONTROL_FLOW = frozenset({"If", "Loop", "Scan", "SequenceMap"})
 _RANDOM = frozenset(
     {
@@ -56,20 +52,8 @@ def _check(data: bytes, job: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     model = _parse(data)
     _refuse_operations(model)
     _check_doors(model, tuple(job["in_shape"]))
-    try:
-        onnx.checker.check_model(model, full_check=True)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, ValueError) as error:
-        raise _fail(Reason.INVALID_GRAPH, describe(error)) from None
-    clean = _clean(model)
-    figures = _derive(clean, job)
-    if isinstance(figures, CandidateError) and figures.reason is Reason.TOO_LARGE:
-        raise figures
-    for batch in _BATCHES:
-        _check_shape(model, batch, job["num_classes"])
-    _check_values(clean, model, tuple(job["in_shape"]), job["num_classes"])
-    if isinstance(figures, CandidateError):  # whose batch axis is broken, fails above by name
-        raise figures
-    return figures, clean
+    _clean(model)
+    return _derive(model, job), model.SerializeToString(deterministic=True)
 
 
 def _parse(data: bytes) -> onnx.ModelProto:
@@ -132,8 +116,8 @@ def _check_doors(model: onnx.ModelProto, in_shape: tuple[int, ...]) -> None:
         raise _fail(Reason.INVALID_GRAPH, "the output does not depend on the input")
 
 
-def _clean(model: onnx.ModelProto) -> bytes:
-    """Return the bytes without what is not the network: claimed shapes, comments, metadata."""
+def _clean(model: onnx.ModelProto) -> None:
+    """Remove what is not the network: claimed shapes, comments, metadata."""
     graph = model.graph
     for field in ("value_info", "quantization_annotation", "metadata_props"):
         graph.ClearField(field)  # pyright: ignore[reportArgumentType]
@@ -143,100 +127,35 @@ def _clean(model: onnx.ModelProto) -> bytes:
     for node in graph.node:
         node.ClearField("doc_string")
         node.ClearField("metadata_props")
-    return model.SerializeToString(deterministic=True)
 
 
-def _derive(clean: bytes, job: dict[str, Any]) -> dict[str, Any] | CandidateError:
-    """Return parameters, MACs, depth, hash and text, or why there are none."""
-    from surrogate import encode
-
+def _derive(model: onnx.ModelProto, job: dict[str, Any]) -> dict[str, Any]:
+    """Return the figures; the encoder checks the graph in full, at the batch sizes 1 and 3."""
     try:
-        graph = encode.read(clean)
+        graph = encode.read(model.SerializeToString())
     except encode.GraphError as error:
-        return _fail(Reason.UNSUPPORTED_OPERATION, error)
+        is_batch = "batch" in str(error)
+        reason = Reason.BATCH_DEPENDENT if is_batch else Reason.UNSUPPORTED_OPERATION
+        raise _fail(reason, error) from None
     for what, limit in (("parameters", job["max_parameters"]), ("macs", job["max_macs"])):
         value = getattr(graph, what)
         if value > limit:
-            return _fail(Reason.TOO_LARGE, f"{value} {what}, at most {limit}")
+            raise _fail(Reason.TOO_LARGE, f"{value} {what}, at most {limit}")
+    if graph.outputs[0].shape != ((1, 0), (0, job["num_classes"])):
+        raise _fail(Reason.WRONG_OUTPUT, f"the output is not (batch, {job['num_classes']})")
     return {
         "graph": graph.hash,
-        "parameters": int(graph.parameters),
-        "macs": int(graph.macs),
-        "depth": int(graph.depth),
-        "node_count": int(graph.node_count),
+        "parameters": graph.parameters,
+        "macs": graph.macs,
+        "depth": graph.depth,
+        "node_count": graph.node_count,
+        "activation_bytes": getattr(graph, "activation_bytes", 0),
         "text": graph.text,
     }
 
 
-def _check_shape(model: onnx.ModelProto, batch: int, num_classes: int) -> None:
-    """Infer all shapes at one batch size; the output's must be (batch, num_classes)."""
-    fixed = onnx.ModelProto()
-    fixed.CopyFrom(model)
-    fixed.graph.input[0].type.tensor_type.shape.dim[0].dim_value = batch
-    fixed.graph.output[0].type.tensor_type.ClearField("shape")
-    try:
-        inferred = onnx.shape_inference.infer_shapes(fixed, strict_mode=True, data_prop=True)
-    except onnx.shape_inference.InferenceError as error:
-        raise _fail(Reason.BATCH_DEPENDENT, f"at batch size {batch}: {describe(error)}") from None
-    dims = inferred.graph.output[0].type.tensor_type.shape.dim
-    shape = [dim.dim_value for dim in dims]
-    # 0 is a size that inference leaves open; the run below decides it.
-    if dims and any(
-        size not in (0, want) for size, want in zip(shape, (batch, num_classes), strict=False)
-    ):
-        raise _fail(Reason.BATCH_DEPENDENT, f"at batch size {batch} the output is {shape}")
-
-
-def _check_values(
-    clean: bytes, model: onnx.ModelProto, in_shape: tuple[int, ...], num_classes: int
-) -> None:
-    """Run at two batch sizes: right shapes, finite, and an example's logits its own affair."""
-    try:
-        session = open_session(clean)
-    except Exception as error:  # onnxruntime raises classes of a private module
-        raise _fail(Reason.UNSUPPORTED_OPERATION, describe(error)) from None
-    rng = np.random.default_rng(0)
-    feeds = _weights(model, rng)
-    input_BX = rng.standard_normal((max(_BATCHES), *in_shape), dtype=np.float32)
-    outputs = []
-    for batch in _BATCHES:
-        try:
-            logits_BK = np.asarray(session.run(None, {**feeds, INPUT: input_BX[-batch:]})[0])
-        except Exception as error:  # onnxruntime raises classes of a private module
-            detail = f"at batch size {batch}: {describe(error)}"
-            raise _fail(Reason.BATCH_DEPENDENT, detail) from None
-        if logits_BK.shape != (batch, num_classes):
-            detail = f"at batch size {batch} the output is {list(logits_BK.shape)}"
-            raise _fail(Reason.BATCH_DEPENDENT, detail)
-        if not np.isfinite(logits_BK).all():
-            raise _fail(Reason.NOT_FINITE, f"NaN or infinity at batch size {batch}")
-        outputs.append(logits_BK)
-    scale = max(1e-6, float(np.abs(outputs[0]).max()))
-    difference = float(np.abs(outputs[1][-1] - outputs[0][-1]).max())
-    if difference > _ROW_TOLERANCE * scale:
-        detail = f"an example's logits change by {difference:.3g} with the others in its batch"
-        raise _fail(Reason.BATCH_DEPENDENT, detail)
-
-
-def _weights(model: onnx.ModelProto, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Positive weights whose sums keep the scale: roots and logarithms of them are finite."""
-    feeds = {}
-    for value in model.graph.input[1:]:
-        tensor = value.type.tensor_type
-        shape = tuple(dim.dim_value for dim in tensor.shape.dim)
-        kind = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)
-        if np.issubdtype(kind, np.floating):
-            fan_in = math.prod(shape[1:]) if len(shape) > 1 else 10
-            feeds[value.name] = (rng.uniform(0.5, 1.5, shape) / fan_in).astype(kind)
-        else:  # a mask or an index
-            feeds[value.name] = np.zeros(shape, kind) if kind != np.bool_ else np.ones(shape, kind)
-    return feeds
-
-
 def warm() -> None:
     """Load what the check needs once in the zygote."""
-    from surrogate import encode
-
     node = onnx.helper.make_node("Relu", [INPUT], [OUTPUT])
     shape = ["batch", 4]
     graph = onnx.helper.make_graph(
@@ -250,4 +169,4 @@ def warm() -> None:
     job = {"in_shape": [4], "num_classes": 4, "max_parameters": 1, "max_macs": 1}
     report = check(json.dumps(job).encode() + b"\n" + model.SerializeToString())
     if b'"reason"' in report:
-        raise RuntimeError(f"{encode.__name__} or onnxruntime rejects a plain graph: {report!r}")
+        raise RuntimeError(f"the checker rejects a plain graph: {report!r}")

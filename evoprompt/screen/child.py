@@ -75,7 +75,7 @@ def record(payload: bytes) -> bytes:
 
 def _record(job: dict[str, Any]) -> bytes:
     source, in_shape = job["source"], tuple(job["in_shape"])
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)  # torch.manual_seed asks every kind of device as well
     net = _build(source, in_shape, job["num_classes"])
     _check_doors(net)
     rows_BX = torch.randn(max(BATCHES), *in_shape)
@@ -117,14 +117,14 @@ def _graph(source: str, net: nn.Module, rows_BX: torch.Tensor, num_classes: int)
 
     def look(logits_BK: Any, batch: int) -> None:
         _check_logits(logits_BK, batch, num_classes)
-        if inputs[batch]._version:
-            detail = "forward writes into its input x in place; work on a copy (x = x + ..., clone)"
-            raise CandidateError(Stage.FORWARD, Reason.CHANGES_INPUT, detail)
         answers[batch] = logits_BK
 
     try:
         model = _blamed(source, lambda: record_graph(net, rows, look).model)
     except UnsupportedError as error:
+        if any(tensor._version for tensor in inputs.values()):
+            detail = "forward writes into its input x in place; work on a copy (x = x + ..., clone)"
+            raise CandidateError(Stage.FORWARD, Reason.CHANGES_INPUT, detail) from None
         return export.fall_back(net, rows_BX, str(error))
     _check_rows([answers[batch] for batch in BATCHES])
     return model.SerializeToString()

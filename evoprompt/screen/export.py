@@ -16,7 +16,8 @@ from torch import nn
 
 from evoprompt.candidate import Reason, Stage
 from evoprompt.jail.job import describe
-from evoprompt.screen.failure import CandidateError, open_session
+from evoprompt.screen.failure import CandidateError
+from evoprompt.screen.session import open_session
 
 OPSET = 20  # the newest that the exporter knows; Gelu and LayerNormalization are one node
 _TOLERANCE = 1e-3  # between the logits of the module and of its graph, of their largest

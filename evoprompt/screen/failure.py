@@ -1,11 +1,6 @@
-"""How the two jailed jobs of the screen report a candidate that fails, and run its graph.
-
-Standard library and onnxruntime; both jobs need them, and neither may import the other.
-"""
+"""How the two jailed jobs of the screen report a candidate that fails. Standard library only."""
 
 import json
-
-import onnxruntime
 
 from evoprompt.candidate import Reason, Stage
 
@@ -22,12 +17,3 @@ class CandidateError(Exception):
         """Return the line of JSON that a job answers with."""
         failure = {"stage": self.stage, "reason": self.reason, "detail": str(self)[:2000]}
         return json.dumps(failure).encode() + b"\n"
-
-
-def open_session(graph: bytes) -> onnxruntime.InferenceSession:
-    """Load a graph on one thread as it is: it runs twice, optimising it would cost more."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 4
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
