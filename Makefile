@@ -4,13 +4,19 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN ?= mnist1d-$(shell date +%Y%m%d-%H%M%S)
 
-.PHONY: search test setup search-seeds builtin-proposer clean
+.PHONY: search test setup search-seeds screen-benchmark screen-soak builtin-proposer clean
 
 search: setup
 	$(BIN)/evoprompt search mnist1d --run $(RUN)
 
 search-seeds: setup
 	$(BIN)/python benchmarks/search_seeds.py
+
+screen-benchmark: setup
+	$(BIN)/python benchmarks/screen.py
+
+screen-soak: setup
+	$(BIN)/python benchmarks/screen_soak.py
 
 test: setup
 	$(BIN)/ruff format --check .
