@@ -20,10 +20,13 @@ from evoprompt.screen.recorder import (
     ops_elementwise,
     ops_index,
     ops_layers,
+    ops_pool,
     ops_recurrent,
     ops_reduce,
+    ops_refused,
     ops_resample,
     ops_shape,
+    ops_special,
 )
 from evoprompt.screen.recorder.merge import BatchDependentError, Merger
 from evoprompt.screen.recorder.tape import Node, Tape, UnsupportedError
@@ -39,6 +42,9 @@ FAMILIES = (
     ops_attention,
     ops_recurrent,
     ops_resample,
+    ops_pool,
+    ops_special,
+    ops_refused,
 )
 """Where the rules are."""
 

@@ -12,7 +12,7 @@ from evoprompt.screen.recorder.write import ELEMENT_TYPES
 T = Tensor
 
 
-def _all(*names: str) -> list[Function]:
+def named(*names: str) -> list[Function]:
     """The functions of these names, wherever torch has them."""
     homes = (F, torch, T, torch.special)
     found = [getattr(home, name, None) for home in homes for name in names]
@@ -42,7 +42,7 @@ def _unary(op: str, *names: str, is_float: bool = True) -> None:
         operand = cast(tape, x, x.dtype, out.dtype) if is_float else x
         tape.emit(out, op, [operand])
 
-    rule(*_all(*names, *(f"{name}_" for name in names)))(write)
+    rule(*named(*names, *(f"{name}_" for name in names)))(write)
 
 
 for _op, _names in {
@@ -74,28 +74,49 @@ for _op, _names in {
     "Abs": ("abs", "absolute", "__abs__"),
     "Neg": ("neg", "negative", "__neg__"),
     "Sign": ("sign",),
-    "Floor": ("floor",),
-    "Ceil": ("ceil",),
-    "Round": ("round",),
     "IsNaN": ("isnan",),
-    "Not": ("logical_not", "__invert__", "bitwise_not"),
 }.items():
     _unary(_op, *_names, is_float=False)
 
 
-@rule(*_all("gelu"))
+def _rounded(op: str, *names: str) -> None:
+    """Whole numbers stay as they are."""
+
+    def write(tape: Tape, out: Tensor, x: Tensor) -> None:
+        tape.bind(out, tape.node(op, [x]) if x.is_floating_point() else tape.value(x))
+
+    rule(*named(*names, *(f"{name}_" for name in names)))(write)
+
+
+_rounded("Floor", "floor")
+_rounded("Ceil", "ceil")
+_rounded("Round", "round")
+
+
+@rule(*named("logical_not", "logical_not_", "__invert__", "bitwise_not"))
+def negation(tape: Tape, out: Tensor, x: Tensor) -> None:
+    """Of flags, of numbers (zero or not), or of every bit."""
+    if x.dtype == torch.bool:
+        tape.emit(out, "Not", [x])
+    elif out.dtype == torch.bool:
+        tape.emit(out, "Equal", [x, Literal(0, x.dtype)])
+    else:
+        tape.emit(out, "BitwiseNot", [x])
+
+
+@rule(*named("gelu"))
 def gelu(tape: Tape, out: Tensor, x: Tensor, approximate: str = "none") -> None:
     """Gaussian error linear unit."""
     tape.emit(out, "Gelu", [x], **({} if approximate == "none" else {"approximate": approximate}))
 
 
-@rule(*_all("silu", "silu_"))
+@rule(*named("silu", "silu_"))
 def silu(tape: Tape, out: Tensor, x: Tensor, inplace: bool = False) -> None:
     """Written x * sigmoid(x), as torch's exporter does."""
     tape.emit(out, "Mul", [x, tape.node("Sigmoid", [x])])
 
 
-@rule(*_all("leaky_relu", "leaky_relu_"))
+@rule(*named("leaky_relu", "leaky_relu_"))
 def leaky_relu(
     tape: Tape, out: Tensor, x: Tensor, negative_slope: float = 0.01, inplace: bool = False
 ) -> None:
@@ -103,25 +124,25 @@ def leaky_relu(
     tape.emit(out, "LeakyRelu", [x], alpha=float(negative_slope))
 
 
-@rule(*_all("elu", "elu_"))
+@rule(*named("elu", "elu_"))
 def elu(tape: Tape, out: Tensor, x: Tensor, alpha: float = 1.0, inplace: bool = False) -> None:
     """Exponential linear unit."""
     tape.emit(out, "Elu", [x], alpha=float(alpha))
 
 
-@rule(*_all("celu", "celu_"))
+@rule(*named("celu", "celu_"))
 def celu(tape: Tape, out: Tensor, x: Tensor, alpha: float = 1.0, inplace: bool = False) -> None:
     """Continuously differentiable ELU."""
     tape.emit(out, "Celu", [x], alpha=float(alpha))
 
 
-@rule(*_all("selu", "selu_"))
+@rule(*named("selu", "selu_"))
 def selu(tape: Tape, out: Tensor, x: Tensor, inplace: bool = False) -> None:
     """Scaled ELU with its two fixed numbers."""
     tape.emit(out, "Selu", [x])
 
 
-@rule(*_all("hardtanh", "hardtanh_"))
+@rule(*named("hardtanh", "hardtanh_"))
 def hardtanh(
     tape: Tape,
     out: Tensor,
@@ -131,35 +152,38 @@ def hardtanh(
     inplace: bool = False,
 ) -> None:
     """Cut at both ends."""
-    tape.emit(out, "Clip", [x, Literal(float(min_val), x.dtype), Literal(float(max_val), x.dtype)])
+    bounds = [Literal(bound, x.dtype) for bound in (float(min_val), float(max_val))]
+    tape.emit(out, "Clip", [x, *bounds])
 
 
-@rule(*_all("relu6", "relu6_"))
+@rule(*named("relu6", "relu6_"))
 def relu6(tape: Tape, out: Tensor, x: Tensor, inplace: bool = False) -> None:
     """ReLU cut at six."""
     hardtanh(tape, out, x, 0.0, 6.0)
 
 
-@rule(*_all("hardsigmoid", "hardsigmoid_"))
+@rule(*named("hardsigmoid", "hardsigmoid_"))
 def hardsigmoid(tape: Tape, out: Tensor, x: Tensor, inplace: bool = False) -> None:
     """Clip(x / 6 + 1/2) to 0..1."""
     tape.emit(out, "HardSigmoid", [x], alpha=1 / 6, beta=0.5)
 
 
-@rule(*_all("softplus"))
+@rule(*named("softplus"))
 def softplus(
     tape: Tape, out: Tensor, x: Tensor, beta: float = 1.0, threshold: float = 20.0
 ) -> None:
-    """Torch's shortcut above the threshold differs from the formula by less than 1e-8."""
-    tape.expect(beta * threshold >= 10, "softplus with a low threshold")
-    if beta == 1:
-        tape.emit(out, "Softplus", [x])
-        return
-    scaled = tape.node("Mul", [x, Literal(float(beta), x.dtype)])
-    tape.emit(out, "Div", [tape.node("Softplus", [scaled]), Literal(float(beta), x.dtype)])
+    """The line above the threshold is written only where it differs: below 17, by 1e-8 and more."""
+    factor = Literal(float(beta), x.dtype)
+    scaled = tape.value(x) if beta == 1 else tape.node("Mul", [x, factor])
+    value = tape.node("Softplus", [scaled])
+    value = value if beta == 1 else tape.node("Div", [value, factor])
+    if threshold < 17:
+        is_above = tape.node("Greater", [scaled, Literal(float(threshold), x.dtype)])
+        value = tape.node("Where", [is_above, x, value])
+    tape.bind(out, value)
 
 
-@rule(*_all("prelu"))
+@rule(*named("prelu"))
 def prelu(tape: Tape, out: Tensor, x: Tensor, weight: Tensor) -> None:
     """Slopes below zero are weights, one or one for each channel."""
     slope: Operand = tape.value(weight)
@@ -168,14 +192,14 @@ def prelu(tape: Tape, out: Tensor, x: Tensor, weight: Tensor) -> None:
     tape.emit(out, "PRelu", [x, slope])
 
 
-@rule(*_all("glu"))
+@rule(*named("glu"))
 def glu(tape: Tape, out: Tensor, x: Tensor, dim: int = -1) -> None:
     """First half times the sigmoid of the second."""
     first, second = tape.nodes_out("Split", [x], 2, axis=int(dim), num_outputs=2)
     tape.emit(out, "Mul", [first, tape.node("Sigmoid", [second])])
 
 
-@rule(*_all("softmax"))
+@rule(*named("softmax"))
 def softmax(
     tape: Tape,
     out: Tensor,
@@ -189,7 +213,7 @@ def softmax(
     tape.emit(out, "Softmax", [cast(tape, x, x.dtype, out.dtype)], axis=int(dim or 0))
 
 
-@rule(*_all("log_softmax"))
+@rule(*named("log_softmax"))
 def log_softmax(
     tape: Tape,
     out: Tensor,
@@ -203,7 +227,7 @@ def log_softmax(
     tape.emit(out, "LogSoftmax", [cast(tape, x, x.dtype, out.dtype)], axis=int(dim or 0))
 
 
-@rule(torch._VF.dropout, torch.dropout, *_all("feature_dropout", "alpha_dropout"))
+@rule(torch._VF.dropout, torch.dropout, torch.feature_dropout)
 def dropout(tape: Tape, out: Tensor, x: Tensor, p: float = 0.5, train: bool = True) -> None:
     """Nothing in eval mode."""
     tape.expect(not train or p == 0, "random numbers in forward (dropout with training=True)")
@@ -215,7 +239,7 @@ def _binary(op: str, *names: str, is_reversed: bool = False) -> None:
         operands = [as_type(tape, a, out.dtype), as_type(tape, b, out.dtype)]
         tape.emit(out, op, operands[::-1] if is_reversed else operands)
 
-    rule(*_all(*names))(write)
+    rule(*named(*names))(write)
 
 
 def _scaled(op: str, *names: str, is_reversed: bool = False) -> None:
@@ -227,7 +251,7 @@ def _scaled(op: str, *names: str, is_reversed: bool = False) -> None:
             right = tape.node("Mul", [right, Literal(alpha, out.dtype)])
         tape.emit(out, op, [right, left] if is_reversed else [left, right])
 
-    rule(*_all(*names))(write)
+    rule(*named(*names))(write)
 
 
 _scaled("Add", "add", "add_", "__add__", "__radd__", "__iadd__")
@@ -240,37 +264,25 @@ _binary("Max", "maximum")
 _binary("Min", "minimum")
 
 
-@rule(*_all("div", "div_", "divide"))
-def div(tape: Tape, out: Tensor, a: Any, b: Any, *, rounding_mode: str | None = None) -> None:
-    """Division; of whole numbers it would round, so those are refused."""
-    operands = [as_type(tape, a, out.dtype), as_type(tape, b, out.dtype)]
-    if rounding_mode is None:
-        tape.emit(out, "Div", operands)
-        return
-    is_floor = rounding_mode == "floor" and out.is_floating_point()
-    tape.expect(is_floor, f"div with rounding_mode={rounding_mode!r} of {out.dtype}")
-    tape.emit(out, "Floor", [tape.node("Div", operands)])
-
-
-@rule(*_all("pow", "pow_", "__pow__", "__ipow__", "float_power"))
+@rule(*named("pow", "pow_", "__pow__", "__ipow__", "float_power"))
 def power(tape: Tape, out: Tensor, base: Any, exponent: Any) -> None:
     """Both operands in the type of the result."""
     tape.emit(out, "Pow", [as_type(tape, base, out.dtype), as_type(tape, exponent, out.dtype)])
 
 
-@rule(*_all("__rpow__"))
+@rule(*named("__rpow__"))
 def reversed_power(tape: Tape, out: Tensor, exponent: Any, base: Any) -> None:
     """The base comes second."""
     power(tape, out, base, exponent)
 
 
-@rule(*_all("square", "square_"))
+@rule(*named("square", "square_"))
 def square(tape: Tape, out: Tensor, x: Tensor) -> None:
     """As torch's exporter writes it."""
     tape.emit(out, "Mul", [x, x])
 
 
-@rule(*_all("rsqrt", "rsqrt_"))
+@rule(*named("rsqrt", "rsqrt_"))
 def rsqrt(tape: Tape, out: Tensor, x: Tensor) -> None:
     """One over the root."""
     tape.emit(out, "Div", [Literal(1.0, x.dtype), tape.node("Sqrt", [x])])
@@ -283,7 +295,7 @@ def _comparison(op: str, *names: str, negated: bool = False) -> None:
         name = tape.node(op, operands)
         tape.bind(out, tape.node("Not", [name]) if negated else name)
 
-    rule(*_all(*names))(write)
+    rule(*named(*names))(write)
 
 
 _comparison("Greater", "gt", "greater", "__gt__")
@@ -296,11 +308,11 @@ _comparison("Equal", "ne", "not_equal", "__ne__", negated=True)
 
 def _logical(op: str, *names: str) -> None:
     def write(tape: Tape, out: Tensor, a: Any, b: Any) -> None:
-        both_bool = out.dtype == torch.bool
-        tape.expect(both_bool, f"{op.lower()} on the bits of numbers")
-        tape.emit(out, op, [as_type(tape, a, torch.bool), as_type(tape, b, torch.bool)])
+        is_flags = out.dtype == torch.bool
+        kind = torch.bool if is_flags else out.dtype
+        tape.emit(out, op if is_flags else f"Bitwise{op}", [as_type(tape, v, kind) for v in (a, b)])
 
-    rule(*_all(*names))(write)
+    rule(*named(*names))(write)
 
 
 _logical("And", "logical_and", "bitwise_and", "__and__", "__rand__", "__iand__")
@@ -308,7 +320,7 @@ _logical("Or", "logical_or", "bitwise_or", "__or__", "__ror__", "__ior__")
 _logical("Xor", "logical_xor", "bitwise_xor", "__xor__", "__rxor__", "__ixor__")
 
 
-@rule(*_all("clamp", "clamp_", "clip", "clip_"))
+@rule(*named("clamp", "clamp_", "clip", "clip_"))
 def clamp(tape: Tape, out: Tensor, x: Tensor, min: Any = None, max: Any = None) -> None:
     """Bounds are numbers or tensors."""
     value = cast(tape, x, x.dtype, out.dtype)
@@ -322,7 +334,7 @@ def clamp(tape: Tape, out: Tensor, x: Tensor, min: Any = None, max: Any = None) 
     tape.bind(out, value)
 
 
-@rule(*_all("where"))
+@rule(*named("where"))
 def where(tape: Tape, out: Tensor, condition: Tensor, *choices: Any) -> None:
     """Elements of one of two tensors; `x.where(condition, y)` comes in another order."""
     tape.expect(len(choices) == 2, "where with one argument")
@@ -336,13 +348,13 @@ def where_method(tape: Tape, out: Tensor, x: Tensor, condition: Tensor, other: A
     where(tape, out, condition, x, other)
 
 
-@rule(*_all("masked_fill", "masked_fill_"))
+@rule(*named("masked_fill", "masked_fill_"))
 def masked_fill(tape: Tape, out: Tensor, x: Tensor, mask: Tensor, value: Any) -> None:
     """A number where the mask is set."""
     tape.emit(out, "Where", [mask, as_type(tape, value, out.dtype), x])
 
 
-@rule(*_all("clone", "contiguous", "detach", "positive", "alias"))
+@rule(*named("clone", "contiguous", "detach", "positive", "alias"))
 def same(tape: Tape, out: Tensor, x: Tensor, memory_format: Any = None) -> None:
     """Another tensor of the same numbers."""
     tape.bind(out, tape.value(x))
@@ -361,7 +373,7 @@ PASSED |= {
     *(T.storage_offset, torch.is_floating_point, torch.is_complex, torch.numel, T.is_inference),
     *(torch.is_tensor, torch.result_type, torch.broadcast_shapes, T.__repr__, T.__format__),
     *(T.new_zeros, T.new_ones, T.new_empty, T.new_full, T.new_tensor),
-    *(torch.zeros_like, torch.ones_like, torch.empty_like),
+    *(torch.zeros_like, torch.ones_like, torch.empty_like, torch.full_like),
 }
 PASSED |= {
     getattr(T, name).__get__

@@ -1,13 +1,12 @@
-"""Rules for layers with weights and for pooling: convolution, linear, norms, embedding."""
+"""Rules for layers with weights: convolution, linear, norms, embedding."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from evoprompt.screen.recorder.tape import Function, Ints, Literal, Rule, Tape, rule
+from evoprompt.screen.recorder.tape import Ints, Literal, Rule, Tape, rule
 
 IntOrInts = int | Sequence[int]
 
@@ -27,7 +26,8 @@ def only_float32(tape: Tape, name: str, *tensors: Tensor | None) -> None:
             tape.refuse(f"{name} of {str(tensor.dtype).removeprefix('torch.')}")
 
 
-def _batched(tape: Tape, x: Tensor, out: Tensor, rank: int, name: str) -> None:
+def batched(tape: Tape, x: Tensor, rank: int, name: str) -> None:
+    """Refuse a single example."""
     tape.expect(x.dim() == rank + 2, f"{name} without a batch axis")
 
 
@@ -54,7 +54,7 @@ def _conv(rank: int) -> Rule:
         dilation: IntOrInts = 1,
         groups: int = 1,
     ) -> None:
-        _batched(tape, x, out, rank, f"conv{rank}d")
+        batched(tape, x, rank, f"conv{rank}d")
         only_float32(tape, "convolution", x, weight)
         kernel, dilations = list(weight.shape[2:]), spread(dilation, rank)
         tape.emit(
@@ -84,7 +84,7 @@ def _conv_transpose(rank: int) -> Rule:
         groups: int = 1,
         dilation: IntOrInts = 1,
     ) -> None:
-        _batched(tape, x, out, rank, f"conv_transpose{rank}d")
+        batched(tape, x, rank, f"conv_transpose{rank}d")
         only_float32(tape, "convolution", x, weight)
         tape.emit(
             out,
@@ -116,8 +116,8 @@ def linear(tape: Tape, out: Tensor, x: Tensor, weight: Tensor, bias: Tensor | No
         operands = [x, weight] if bias is None else [x, weight, bias]
         tape.emit(out, "Gemm", operands, transB=1)
         return
-    tape.expect(weight.dim() == 2, "linear with a vector as weight")
-    product = tape.node("MatMul", [x, transposed(tape, weight)])
+    turned = transposed(tape, weight) if weight.dim() == 2 else weight
+    product = tape.node("MatMul", [x, turned])
     tape.bind(out, product if bias is None else tape.node("Add", [product, bias]))
 
 
@@ -134,9 +134,9 @@ def transposed(tape: Tape, weight: Tensor) -> str:
 def bilinear(
     tape: Tape, out: Tensor, left: Tensor, right: Tensor, weight: Tensor, bias: Tensor | None = None
 ) -> None:
-    """The sum over i and j of left_i weight_kij right_j, for rows."""
-    tape.expect(left.dim() == 2 and right.dim() == 2, "bilinear of more than two axes")
-    product = tape.node("Einsum", [left, weight, right], equation="bi,kij,bj->bk")
+    """The sum over i and j of left_i weight_kij right_j."""
+    equation = "bi,kij,bj->bk" if left.dim() == 2 else "...i,kij,...j->...k"
+    product = tape.node("Einsum", [left, weight, right], equation=equation)
     tape.bind(out, product if bias is None else tape.node("Add", [product, bias]))
 
 
@@ -166,8 +166,8 @@ def batch_norm(
     tape: Tape,
     out: Tensor,
     x: Tensor,
-    mean: Tensor | None,
-    variance: Tensor | None,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
     weight: Tensor | None = None,
     bias: Tensor | None = None,
     training: bool = False,
@@ -175,14 +175,21 @@ def batch_norm(
     eps: float = 1e-5,
     cudnn_enabled: bool = False,
 ) -> None:
-    """Running statistics only: those of the batch would mix its examples."""
-    if training or mean is None or variance is None:
-        tape.refuse("batch_norm with the statistics of the batch (track_running_stats=False)")
+    """Running statistics only: those of the batch would mix its examples.
+
+    A batch of one (a weight that is standardised, as in BiT) is an instance norm.
+    """
     only_float32(tape, "batch_norm", x)
     count = x.shape[1]
     weight = _ones(count, x) if weight is None else weight
     bias = torch.zeros(count) if bias is None else bias
-    tape.emit(out, "BatchNormalization", [x, weight, bias, mean, variance], epsilon=float(eps))
+    if training or running_mean is None or running_var is None:
+        is_one = x.shape[0] == 1 and x.dim() > 2 and running_mean is None
+        tape.expect(is_one, "batch_norm with the statistics of the batch")
+        tape.emit(out, "InstanceNormalization", [x, weight, bias], epsilon=float(eps))
+        return
+    operands = [x, weight, bias, running_mean, running_var]
+    tape.emit(out, "BatchNormalization", operands, epsilon=float(eps))
 
 
 @rule(F.layer_norm, torch.layer_norm)
@@ -235,8 +242,8 @@ def instance_norm(
     tape: Tape,
     out: Tensor,
     x: Tensor,
-    mean: Tensor | None = None,
-    variance: Tensor | None = None,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
     weight: Tensor | None = None,
     bias: Tensor | None = None,
     use_input_stats: bool = True,
@@ -246,7 +253,7 @@ def instance_norm(
 ) -> None:
     """Over the positions of each channel; with running statistics it is a batch norm."""
     if not use_input_stats:
-        batch_norm(tape, out, x, mean, variance, weight, bias, eps=eps)
+        batch_norm(tape, out, x, running_mean, running_var, weight, bias, eps=eps)
         return
     only_float32(tape, "instance_norm", x)
     weight = _ones(x.shape[1], x) if weight is None else weight
@@ -273,95 +280,9 @@ def rms_norm(
     tape.bind(out, normal if weight is None else tape.node("Mul", [normal, weight]))
 
 
-def _max_pool(rank: int) -> Rule:
-    def write(
-        tape: Tape,
-        out: Any,
-        x: Tensor,
-        kernel_size: IntOrInts,
-        stride: IntOrInts | None = None,
-        padding: IntOrInts = 0,
-        dilation: IntOrInts = 1,
-        ceil_mode: bool = False,
-        return_indices: bool = False,
-    ) -> None:
-        tape.expect(not return_indices and isinstance(out, Tensor), "max_pool with indices")
-        _batched(tape, x, out, rank, f"max_pool{rank}d")
-        only_float32(tape, "max_pool", x)
-        kernel = spread(kernel_size, rank)
-        tape.emit(
-            out,
-            "MaxPool",
-            [x],
-            kernel_shape=kernel,
-            strides=spread(stride, rank) if stride not in (None, (), []) else kernel,
-            pads=spread(padding, rank) * 2,
-            dilations=spread(dilation, rank),
-            ceil_mode=int(ceil_mode),
-        )
-
-    return write
-
-
-def _average_pool(rank: int) -> Rule:
-    def write(
-        tape: Tape,
-        out: Tensor,
-        x: Tensor,
-        kernel_size: IntOrInts,
-        stride: IntOrInts | None = None,
-        padding: IntOrInts = 0,
-        ceil_mode: bool = False,
-        count_include_pad: bool = True,
-        divisor_override: int | None = None,
-    ) -> None:
-        tape.expect(divisor_override is None, "avg_pool with divisor_override")
-        _batched(tape, x, out, rank, f"avg_pool{rank}d")
-        only_float32(tape, "avg_pool", x)
-        kernel = spread(kernel_size, rank)
-        tape.emit(
-            out,
-            "AveragePool",
-            [x],
-            kernel_shape=kernel,
-            strides=spread(stride, rank) if stride not in (None, (), []) else kernel,
-            pads=spread(padding, rank) * 2,
-            ceil_mode=int(ceil_mode),
-            count_include_pad=int(count_include_pad),
-        )
-
-    return write
-
-
-def _adaptive_pool(rank: int, average: bool) -> Rule:
-    def write(
-        tape: Tape, out: Any, x: Tensor, output_size: Any, return_indices: bool = False
-    ) -> None:
-        tape.expect(not return_indices and isinstance(out, Tensor), "max_pool with indices")
-        _batched(tape, x, out, rank, f"adaptive_pool{rank}d")
-        only_float32(tape, "adaptive_pool", x)
-        sizes, wanted = list(x.shape[2:]), list(out.shape[2:])
-        if all(size == 1 for size in wanted):
-            tape.emit(out, "GlobalAveragePool" if average else "GlobalMaxPool", [x])
-            return
-        if any(size % want for size, want in zip(sizes, wanted, strict=True)):
-            tape.refuse(f"adaptive pooling from {sizes} to {wanted}, which do not divide")
-        kernel = [size // want for size, want in zip(sizes, wanted, strict=True)]
-        op = "AveragePool" if average else "MaxPool"
-        tape.emit(out, op, [x], kernel_shape=kernel, strides=kernel, pads=[0] * (2 * rank))
-
-    return write
-
-
-def _named(name: str) -> list[Function]:
-    found = [getattr(module, name, None) for module in (F, torch)]
-    return [function for function in found if function is not None]
-
-
-for _rank in (1, 2, 3):
-    for _prefix in ("max_pool", "_max_pool"):
-        rule(*_named(f"{_prefix}{_rank}d"))(_max_pool(_rank))
-    rule(*_named(f"avg_pool{_rank}d"))(_average_pool(_rank))
-    rule(*_named(f"adaptive_avg_pool{_rank}d"))(_adaptive_pool(_rank, True))
-    for _prefix in ("adaptive_max_pool", "_adaptive_max_pool"):
-        rule(*_named(f"{_prefix}{_rank}d"))(_adaptive_pool(_rank, False))
+@rule(torch._weight_norm)
+def weight_norm(tape: Tape, out: Tensor, v: Tensor, g: Tensor, dim: int = 0) -> None:
+    """A direction and a length for each row (Salimans & Kingma 2016, equation 2)."""
+    axes = Ints(axis for axis in range(v.dim()) if axis != dim % v.dim())
+    length = tape.node("ReduceL2", [v, axes], keepdims=1)
+    tape.emit(out, "Mul", [v, tape.node("Div", [g, length])])
