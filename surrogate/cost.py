@@ -5,9 +5,12 @@ before data meets them (a transpose, a sum) costs nothing here.
 """
 
 import math
+from collections import defaultdict
+from functools import lru_cache
 
-from surrogate.ir import Node, Shape, Weight, refs
+from surrogate.ir import Node, Ref, Shape, Weight, refs
 
+FLOAT_BYTES = 4
 GATES = {"GRU": 3, "LSTM": 4, "RNN": 1}
 WEIGHTED = {"Conv", "ConvTranspose", "Linear", "MatMul", "Gemm", "Einsum", *GATES}
 
@@ -37,6 +40,30 @@ def depth(nodes: list[Node]) -> int:
         own = 1 if node.op in WEIGHTED and has_weight else 0
         depths[node] = own + max((depths[ref.node] for ref in refs(node)), default=0)
     return max(depths.values())
+
+
+def activation_bytes(nodes: list[Node], outputs: list[Ref]) -> int:
+    """The largest sum of float32 activations that are alive at once, for one example.
+
+    Node after node in the order given: a value lives from the node that makes it to the last one
+    that reads it; a node's operands and results are alive together. Weights are not counted.
+    """
+    last_reader: dict[Node, int] = {}
+    for index, node in enumerate(nodes):
+        last_reader[node] = index
+        for ref in refs(node):
+            last_reader[ref.node] = index
+    for output in outputs:
+        last_reader[output.node] = len(nodes)
+    dying: dict[int, int] = defaultdict(int)
+    alive = most = 0
+    for index, node in enumerate(nodes):
+        size = sum(map(_elements, node.shapes))
+        alive += size
+        most = max(most, alive)
+        dying[last_reader[node]] += size
+        alive -= dying[index]
+    return most * FLOAT_BYTES
 
 
 def node_macs(node: Node) -> int:
@@ -94,6 +121,7 @@ def _operand_shape(node: Node, index: int) -> tuple[int, ...]:
     return tuple(dim.at(1) for dim in operand.shape) if operand is not None else ()
 
 
+@lru_cache(maxsize=16_384)
 def _elements(shape: Shape) -> int:
     return math.prod(dim.at(1) for dim in shape)
 

@@ -10,16 +10,24 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import onnx
+
 from surrogate import cost, text
-from surrogate.errors import GraphError
+from surrogate.errors import BadShapeError, GraphError, problem
 from surrogate.fuse import fuse
-from surrogate.ir import Node, Ref
-from surrogate.onnxfile import load
+from surrogate.ir import Node, Ref, live_in
+from surrogate.onnxfile import Model, load
 from surrogate.order import graph_hash, put_in_order
 from surrogate.simplify import simplify
 from surrogate.trace import Tracer
 
 TEXT_VERSION = 1
+
+FAILURES = (
+    *(ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, RuntimeError),
+    *(StopIteration, TypeError, ValueError, BadShapeError, onnx.checker.ValidationError),
+)
+"""What reading raises on files that were built to break it."""
 
 __all__ = ["TEXT_VERSION", "Graph", "GraphError", "read"]
 
@@ -37,6 +45,8 @@ class Graph:
     """Multiply-accumulates for one example."""
     depth: int
     """Weighted operators on the longest path."""
+    activation_bytes: int
+    """The most that live activations of one example take, as float32, in the canonical order."""
 
     @property
     def node_count(self) -> int:
@@ -60,16 +70,38 @@ class Graph:
         return "\n".join(self.lines)
 
 
-def read(data: bytes | Path) -> Graph:
-    """Return the graph of an ONNX file; raises `GraphError` if it is not one usable network."""
-    model = load(data)
-    outputs = Tracer(model).run()
-    outputs = simplify(fuse(simplify(outputs)))
-    nodes = put_in_order(outputs)
+def read(data: bytes | Path | onnx.ModelProto) -> Graph:
+    """Return the graph of an ONNX file, or of a model in memory, which is left as it is.
+
+    Everything is checked here: the file by `onnx.checker`, its types and shapes by strict
+    inference over the whole graph at the batch sizes 1 and 3.
+
+    Raises:
+        GraphError: For whatever is not one usable network, hostile bytes included.
+    """
+    try:
+        return _read(load(data))
+    except GraphError:
+        raise
+    except FAILURES as error:
+        where = str(data) if isinstance(data, Path) else "ONNX bytes"
+        what = f"it cannot be read ({type(error).__name__}: {str(error)[:200]})"
+        raise GraphError(problem(what, where, "a network", "Change the network")) from error
+
+
+def _read(model: Model) -> Graph:
+    tracer = Tracer(model)
+    outputs = tracer.run()
+    nodes, outputs = simplify(live_in(tracer.nodes, outputs), outputs)
+    nodes = live_in(nodes, outputs)
+    if fuse(nodes, outputs):
+        nodes, outputs = simplify(live_in(nodes, outputs), outputs)
+    nodes = put_in_order(nodes, outputs)
     return Graph(
         nodes=tuple(nodes),
         outputs=tuple(outputs),
         parameters=cost.parameters(nodes, model.weights),
         macs=cost.macs(nodes),
         depth=cost.depth(nodes),
+        activation_bytes=cost.activation_bytes(nodes, outputs),
     )

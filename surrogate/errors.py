@@ -1,7 +1,8 @@
 """The errors of the package, as one tree; messages say what, where, what was expected, what to do.
 
 SurrogateError
-`-- GraphError    an ONNX file that cannot be read as a network
+|-- GraphError       an ONNX file that cannot be read as a network
+`-- BadShapeError    sizes that fit no tensor; inside `encode` only, which makes it a GraphError
 """
 
 
@@ -11,6 +12,10 @@ class SurrogateError(Exception):
 
 class GraphError(SurrogateError):
     """An ONNX file that cannot be read as a network."""
+
+
+class BadShapeError(SurrogateError):
+    """Sizes that are no function of the batch size, or of no real tensor; the message is what."""
 
 
 def problem(what: str, where: str, expected: str, action: str) -> str:

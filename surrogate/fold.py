@@ -4,38 +4,50 @@ In: an operator's name, its attributes and its operands as arrays; out: arrays, 
 operator that is not known here. Random and stateful operators are never computed.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from onnx import helper
 
 ELEMENT_LIMIT = 65_536  # larger constants are named by how they were made
 Arrays = list[np.ndarray | None]
-Attributes = dict[str, object]
+Attributes = Mapping[str, object]
 
 
 def fold(op: str, attributes: Attributes, inputs: Arrays) -> list[np.ndarray] | None:
     """Return the outputs of an operator on constants, or None if it is unknown or too large."""
-    rule = _RULES.get(op)
+    rule = RULES.get(op)
     if rule is None or any(array is not None and array.size > ELEMENT_LIMIT for array in inputs):
         return None
-    if _output_size(op, inputs) > ELEMENT_LIMIT:
+    if _output_size(op, attributes, inputs) > ELEMENT_LIMIT:
         return None
     with np.errstate(all="ignore"):
         result = rule(attributes, inputs)
     return [np.asarray(array) for array in (result if isinstance(result, list) else [result])]
 
 
-def _output_size(op: str, inputs: Arrays) -> int:
-    """Elements of the outputs of the operators that can make large tensors from small ones."""
+def _output_size(op: str, attributes: Attributes, inputs: Arrays) -> int:
+    """Elements of the largest output, at most: small tensors can ask for a large one."""
+    sizes = [array.size for array in inputs if array is not None]
     if op == "ConstantOfShape":
-        return int(np.prod(_array(inputs, 0).astype(float)))
+        return _product(_array(inputs, 0))
     if op in ("Expand", "Tile"):
-        return int(np.prod(_array(inputs, 1).astype(float))) * _array(inputs, 0).size
+        return _product(_array(inputs, 1)) * max(1, sizes[0])
     if op == "Range":
         start, stop, step = (float(_array(inputs, i).reshape(())) for i in range(3))
         return int(abs(stop - start) / max(abs(step), 1e-9))
-    return 0
+    if op == "Gather":
+        array = _array(inputs, 0)
+        axis = int(attributes.get("axis", 0))  # type: ignore[call-overload]
+        return sizes[0] * sizes[1] // max(1, array.shape[axis])
+    if op in ("Concat", "Reshape", "Slice", "Split", "Squeeze", "Unsqueeze") or len(sizes) < 2:
+        return sum(sizes)
+    return math.prod(np.broadcast_shapes(*(a.shape for a in inputs if a is not None)))
+
+
+def _product(sizes: np.ndarray) -> int:
+    return math.prod(max(1, int(size)) for size in sizes.reshape(-1))
 
 
 def _array(inputs: Arrays, index: int) -> np.ndarray:
@@ -73,6 +85,23 @@ def _slice(_: Attributes, inputs: Arrays) -> np.ndarray:
         is_before_first = step < 0 and end < -array.shape[axis]
         places[axis] = slice(start, None if is_before_first else end, step)
     return array[tuple(places)]
+
+
+def _split(attributes: Attributes, inputs: Arrays) -> list[np.ndarray]:
+    array, axis = _array(inputs, 0), int(attributes.get("axis", 0))  # type: ignore[call-overload]
+    sizes = _optional(inputs, 1)
+    given = sizes.tolist() if sizes is not None else attributes.get("split")
+    if given is None:
+        count = int(attributes["num_outputs"])  # type: ignore[call-overload]
+        step = -(-array.shape[axis] // count)
+        return np.split(array, range(step, array.shape[axis], step), axis)
+    return np.split(array, np.cumsum(given)[:-1], axis)  # type: ignore[arg-type]
+
+
+def _flatten(attributes: Attributes, inputs: Arrays) -> np.ndarray:
+    array, axis = _array(inputs, 0), int(attributes.get("axis", 1))  # type: ignore[call-overload]
+    axis = axis + array.ndim if axis < 0 else axis
+    return array.reshape(math.prod(array.shape[:axis]), -1)
 
 
 def _reshape(_: Attributes, inputs: Arrays) -> np.ndarray:
@@ -134,7 +163,7 @@ def _float_like(function: Callable[..., np.ndarray]) -> Callable[[Attributes, Ar
     return lambda _, inputs: function(_array(inputs, 0)).astype(_array(inputs, 0).dtype)
 
 
-_RULES: dict[str, Callable[[Attributes, Arrays], np.ndarray | list[np.ndarray]]] = {
+RULES: dict[str, Callable[[Attributes, Arrays], np.ndarray | list[np.ndarray]]] = {
     "Identity": lambda _, inputs: _array(inputs, 0),
     "Add": _elementwise(np.add),
     "Sub": _elementwise(np.subtract),
@@ -170,6 +199,8 @@ _RULES: dict[str, Callable[[Attributes, Arrays], np.ndarray | list[np.ndarray]]]
     "Cast": _cast,
     "Concat": _concat,
     "ConstantOfShape": _fill,
+    "Flatten": _flatten,
+    "Split": _split,
     "Expand": lambda _, i: np.broadcast_to(
         _array(i, 0), np.broadcast_shapes(_array(i, 0).shape, tuple(_array(i, 1).tolist()))
     ),

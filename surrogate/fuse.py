@@ -7,12 +7,12 @@ A pattern is joined only if it matches to the letter; everything else is left as
 import math
 from collections import Counter
 
-from surrogate.ir import Constant, Node, Ref, Weight, live_nodes, refs
+from surrogate.ir import Constant, Node, Ref, Weight, refs
 
 
-def fuse(outputs: list[Ref]) -> list[Ref]:
-    """Rewrite the matching nodes in place; returns the outputs."""
-    nodes = live_nodes(outputs)
+def fuse(nodes: list[Node], outputs: list[Ref]) -> bool:
+    """Rewrite the matching nodes in place; returns whether there are any."""
+    before = [node.op for node in nodes]
     uses = Counter((ref.node, ref.output) for node in nodes for ref in refs(node))
     for output in outputs:
         uses[output.node, output.output] += 1
@@ -25,7 +25,7 @@ def fuse(outputs: list[Ref]) -> list[Ref]:
             _group_norm_affine(node, uses)
         elif node.op == "View":
             _group_norm(node)
-    return outputs
+    return before != [node.op for node in nodes]
 
 
 def _become(node: Node, op: str, inputs: list, attributes: dict | None = None) -> None:

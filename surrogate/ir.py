@@ -5,8 +5,9 @@ Passes (`simplify`, `fuse`) rewrite nodes in place; `order` puts them in their c
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -29,7 +30,7 @@ Shape = tuple[Dim, ...]
 BATCH = Dim(1, 0)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Node:
     """One operator; the graph input is the node with the operator `Input`."""
 
@@ -40,7 +41,7 @@ class Node:
     """One per output; empty for an output that the file does not name."""
     types: tuple[int, ...] = (1,)
     """ONNX element type per output."""
-    raw: dict[str, object] | None = None
+    raw: Mapping[str, object] | None = None
     """The attributes as the file holds them, until `simplify` has read them."""
 
     @property
@@ -49,8 +50,7 @@ class Node:
         return self.shapes[0]
 
 
-@dataclass(frozen=True)
-class Ref:
+class Ref(NamedTuple):
     """An output of a node."""
 
     node: Node
@@ -62,21 +62,52 @@ class Ref:
         return self.node.shapes[self.output]
 
 
-@dataclass(frozen=True)
+class Recipe(NamedTuple):
+    """How a weight or a constant was computed from others."""
+
+    op: str
+    attributes: Mapping[str, object]
+    inputs: list["Operand"]
+    output: int
+
+    @property
+    def digest(self) -> str:
+        """Eight hexadecimal digits of the computation, free of names."""
+        attributes = self.attributes
+        parts = [self.op, str(self.output), *(f"{k}={attributes[k]!r}" for k in sorted(attributes))]
+        for operand in self.inputs:
+            if isinstance(operand, Weight):
+                parts.append(f"W{operand.shape}{operand.made_by}")
+            else:
+                parts.append(f"C{operand.digest}" if isinstance(operand, Constant) else "-")
+        return digest(";".join(parts))
+
+
+@dataclass(frozen=True, eq=False)
 class Weight:
     """What becomes of trained tensors before data meets them."""
 
     sources: tuple[str, ...]
     shape: tuple[int, ...]
-    part: str = ""
-    """Empty if all elements are used, only laid out anew; else a digest of the computation."""
-    made_by: str = ""
-    """Digest of the computation so far, layout included."""
+    is_whole: bool = True
+    """Whether every element is used just once, only laid out anew."""
     is_layout: bool = True
+    """Whether elements are only moved, left out or repeated."""
+    recipe: Recipe | None = None
+
+    @cached_property
+    def made_by(self) -> str:
+        """Digest of the computation so far, layout included."""
+        return self.recipe.digest if self.recipe is not None else ""
 
     @property
+    def part(self) -> str:
+        """Empty if it is whole; else a digest of the computation."""
+        return "" if self.is_whole else self.made_by
+
+    @cached_property
     def key(self) -> tuple[tuple[str, ...], str]:
-        """Two operands with one key hold the same numbers."""
+        """Two operands with one key hold the same numbers, in whatever layout."""
         return self.sources, self.part
 
 
@@ -86,18 +117,20 @@ class Constant:
 
     data: tuple[np.ndarray, np.ndarray] | None
     shape: Shape
-    made_by: str = ""
+    recipe: Recipe | None = None
 
     @property
     def is_static(self) -> bool:
         """Whether it is the same at every batch size."""
         return self.data is not None and self.data[0] is self.data[1]
 
-    @property
+    @cached_property
     def scalar(self) -> float | None:
         """The one value of a constant with one element, or of a uniform one."""
         if self.data is None or self.data[0].size == 0 or self.data[0].dtype.kind not in "fiub":
             return None
+        if self.is_static and self.data[0].size == 1:
+            return float(self.data[0].item())
         first, second = (array.reshape(-1) for array in self.data)
         if not ((first == first[0]).all() and (second == first[0]).all()):
             return None
@@ -108,13 +141,14 @@ class Constant:
         """Whether it broadcasts like a number."""
         return self.data is not None and self.data[0].size == 1 == self.data[1].size
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Eight hexadecimal digits of its content."""
         if self.data is None:
-            return self.made_by
-        content = f"{self.data[0].dtype.kind}{self.data[0].shape}".encode()
-        return digest(content + np.ascontiguousarray(self.data[0]).tobytes())
+            return self.recipe.digest if self.recipe is not None else ""
+        first, second = self.data
+        content = f"{first.dtype.kind}{first.shape}".encode() + first.tobytes()
+        return digest(content if self.is_static else content + second.tobytes())
 
 
 Operand = Ref | Weight | Constant | None
@@ -131,20 +165,13 @@ def refs(node: Node) -> Iterator[Ref]:
     return (operand for operand in node.inputs if isinstance(operand, Ref))
 
 
-def live_nodes(outputs: list[Ref]) -> list[Node]:
-    """The nodes that the outputs need, producers first."""
-    done: dict[Node, None] = {}
-    entered: set[Node] = set()
-    stack = [output.node for output in reversed(outputs)]
-    while stack:
-        node = stack[-1]
-        if node in done:
-            stack.pop()
-            continue
-        missing = [] if node in entered else [r.node for r in refs(node) if r.node not in done]
-        entered.add(node)
-        if missing:
-            stack.extend(reversed(missing))
-        else:
-            done[stack.pop()] = None
-    return list(done)
+def live_in(nodes: list[Node], outputs: list[Ref]) -> list[Node]:
+    """Those nodes that the outputs need, in the same order."""
+    needed = {output.node for output in outputs}
+    live = []
+    for node in reversed(nodes):
+        if node in needed:
+            live.append(node)
+            needed.update([o.node for o in node.inputs if type(o) is Ref])
+    live.reverse()
+    return live

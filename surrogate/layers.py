@@ -4,11 +4,14 @@ A rule takes a node as an exporter wrote it and returns it in canonical words, o
 makes it superfluous. The plain case (stride 1, `same` padding, zero initial states) is left out.
 """
 
+import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
-from surrogate.ir import Constant, Node, Ref, Weight
+from surrogate.errors import BadShapeError
+from surrogate.ir import Constant, Node, Operand, Ref, Weight
 from surrogate.spelling import (
     Raw,
     data_input,
@@ -39,6 +42,10 @@ def _window(node: Node, raw: Raw) -> Node:
     dilation = int_tuple(raw.get("dilations")) or (1,) * rank
     pads = int_tuple(raw.get("pads")) or (0,) * (2 * rank)
     is_pool = node.op.endswith("Pool")
+    if is_pool and _takes_all(node, kernel, pads):
+        if node.op == "AveragePool":
+            return _global_pool(node, raw)
+        stride = kernel
     same = tuple((k - 1) * d // 2 for k, d in zip(kernel, dilation, strict=True)) * 2
     plain = (0,) * (2 * rank) if is_pool else same
     node.attributes = {"k": kernel}
@@ -60,6 +67,12 @@ def _window(node: Node, raw: Raw) -> Node:
     return node
 
 
+def _takes_all(node: Node, kernel: tuple[int, ...], pads: tuple[int, ...]) -> bool:
+    """Whether one window covers all positions."""
+    extent = tuple(dim.offset for dim in data_input(node).shape[2:])
+    return kernel == extent and not any(pads) and all(dim == (0, 1) for dim in node.shape[2:])
+
+
 def _norm(node: Node, raw: Raw) -> Node:
     """Running statistics are buffers: neither parameters nor structure."""
     node.op = NORMS[node.op]
@@ -78,9 +91,34 @@ def _layer_norm(node: Node, raw: Raw) -> Node:
 
 
 def _group_norm(node: Node, raw: Raw) -> Node:
+    groups, channels = int(raw["num_groups"]), node.shape[1].offset  # type: ignore[call-overload]
+    is_whole = groups > 0 and channels % groups == 0
+    if not is_whole or any(_elements(o) != channels for o in node.inputs[1:3]):
+        raise BadShapeError(f"{channels} channels in {groups} groups")
     node.op = "GroupNorm"
-    node.attributes = {"g": int(raw["num_groups"])}  # type: ignore[call-overload]
+    node.attributes = {"g": groups}
+    node.inputs = [node.inputs[0], *_affine(node.inputs[1:], (1,) * (len(node.shape) - 2))]
     keep_epsilon(node, raw)
+    return node
+
+
+def _affine(pair: list[Operand], ones: tuple[int, ...]) -> list[Operand]:
+    """Scale and shift as tracing exporters shape them; a scale of 1 and a shift of 0 are none."""
+    scalars = tuple(o.scalar if isinstance(o, Constant) else None for o in pair)
+    if scalars == (1.0, 0.0):
+        return []
+    return [replace(o, shape=o.shape + ones) if isinstance(o, Weight) else o for o in pair]
+
+
+def _neutral(node: Node, _: Raw) -> Node | Ref:
+    """Adding nothing, multiplying by one: such as the start of Python's `sum`."""
+    number = 0.0 if node.op in ("Add", "Sub") else 1.0
+    left, right = node.inputs
+    pairs = [(left, right)] if node.op in ("Sub", "Div") else [(left, right), (right, left)]
+    for data, constant in pairs:
+        is_one = isinstance(constant, Constant) and constant.scalar == number
+        if is_one and isinstance(data, Ref) and data.shape == node.shape:
+            return data
     return node
 
 
@@ -117,9 +155,22 @@ def _reduction(node: Node, raw: Raw) -> Node:
 
 
 def _global_pool(node: Node, _: Raw) -> Node:
-    node.op = "ReduceMean" if node.op == "GlobalAveragePool" else "ReduceMax"
-    node.attributes = {"a": tuple(range(2, len(node.shape)))}
+    axes = tuple(range(2, len(node.shape)))
+    if node.op in ("GlobalAveragePool", "AveragePool"):
+        node.op, node.attributes = "ReduceMean", {"a": axes}
+    else:
+        extent = tuple(dim.offset for dim in data_input(node).shape[2:])
+        node.op, node.attributes = "MaxPool", {"k": extent}
+        if set(extent) != {1}:
+            node.attributes["s"] = extent
     return node
+
+
+def _elements(operand: Operand) -> int:
+    if isinstance(operand, Weight):
+        return math.prod(operand.shape)
+    assert operand is not None
+    return math.prod(dim.at(1) for dim in operand.shape)
 
 
 def _recurrent(node: Node, raw: Raw) -> Node:
@@ -165,6 +216,7 @@ RULES: dict[str, Callable[[Node, Raw], Node | Ref]] = {
     **dict.fromkeys(REDUCTIONS, _reduction),
     **dict.fromkeys(NORMS, _norm),
     **dict.fromkeys(("GRU", "LSTM", "RNN"), _recurrent),
+    **dict.fromkeys(("Add", "Sub", "Mul", "Div"), _neutral),
     **dict.fromkeys(("GlobalAveragePool", "GlobalMaxPool"), _global_pool),
     "Cast": _cast,
     "Dropout": _dropout,

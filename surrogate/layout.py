@@ -7,8 +7,8 @@ makes it superfluous. Split becomes Slice, Gather of fixed rows Select, every re
 from collections.abc import Callable
 
 from surrogate.ir import Constant, Node, Ref
+from surrogate.shapes import PROBES
 from surrogate.spelling import Raw, data_input, int_tuple, keep_attributes, operand_at
-from surrogate.trace import PROBES
 
 
 def merge(node: Node) -> Node | Ref:
@@ -29,7 +29,21 @@ def _merge_view(node: Node) -> Node | Ref:
     if source.node.op == "View":
         source = data_input(source.node)
     node.inputs = [source]
-    return source if source.shape == node.shape else node
+    if source.shape == node.shape:
+        return source
+    return _select(node, source.node) if source.node.op == "Slice" else node
+
+
+def _select(view: Node, cut: Node) -> Node:
+    """A slice of one position whose axis is then dropped picks that position."""
+    axes, starts, stops = (int_tuple(cut.attributes[key]) for key in ("a", "from", "to"))
+    assert axes and starts and stops
+    if len(axes) == 1 and stops[0] - starts[0] == 1:
+        axis = axes[0]
+        if cut.shape[:axis] + cut.shape[axis + 1 :] == view.shape:
+            view.op, view.inputs = "Select", [data_input(cut)]
+            view.attributes = {"a": axis, "i": starts}
+    return view
 
 
 def _transpose(node: Node, raw: Raw) -> Node | Ref:

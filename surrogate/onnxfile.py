@@ -1,35 +1,61 @@
-"""The door: bytes or a path in, a checked ONNX model out, its data input and weights told apart.
+"""The door: bytes, a path or a model in; a checked ONNX model out, data and weights told apart.
 
 Refused by name: what is not ONNX, truncated, over the size limit, with external data, custom
 domains, local functions or control flow, or with other than one data input and one output.
+Weights are the inputs beside the data, or, in a file that has none, its float initializers; an
+initializer whose name begins with a dot (no weight of a module can) is a constant.
 """
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError
-from onnx import TensorProto, numpy_helper
+from google.protobuf.message import DecodeError, EncodeError
+from onnx import TensorProto, helper, numpy_helper
 
 from surrogate.errors import GraphError, problem
 
 SIZE_LIMIT = 256 * 2**20  # bytes; a file with the weights of 60M parameters passes
 NODE_LIMIT = 20_000
+ELEMENT_LIMIT = 2**48  # of one tensor; more has no meaning, and sums of sizes would overflow
 CONTROL_FLOW = {"If", "Loop", "Scan", "SequenceMap"}
 FLOATS = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16}
 OPSETS = range(7, 26)
 # What exporters call the constants that they lift into initializers.
 GENERATED_NAMES = ("val_", "onnx::", "const", "scalar", "_")
+_CACHED_BYTES = 1024  # attributes of more are read anew each time
+
+
+class TensorType(NamedTuple):
+    """Element type and sizes; 0 is a size that is left open, None sizes are not known at all."""
+
+    element_type: int
+    sizes: tuple[int, ...] | None
+
+
+class Call(NamedTuple):
+    """One node of the file."""
+
+    op: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: Mapping[str, object]
+    """Shared between equal nodes: never changed."""
+    proto: onnx.NodeProto
 
 
 @dataclass(frozen=True)
 class Model:
     """A checked file, taken apart."""
 
-    nodes: list[onnx.NodeProto]
+    proto: onnx.ModelProto
+    calls: list[Call]
     opset: int
-    ir_version: int
     data_name: str
     data_shape: tuple[int, ...]
     """Without the batch axis."""
@@ -43,14 +69,23 @@ class Model:
     where: str
 
 
-def load(data: bytes | Path) -> Model:
+def load(data: bytes | Path | onnx.ModelProto) -> Model:
     """Return the model of a file; raises `GraphError` for everything that is not one network."""
     where = str(data) if isinstance(data, Path) else "ONNX bytes"
-    proto = _parse(_content(data, where), where)
+    if isinstance(data, onnx.ModelProto):
+        where, proto = "ONNX model", data
+        content = _written(proto, where)
+    else:
+        content = _content(data, where)
+        proto = _parse(content, where)
+    if not proto.graph.node or not proto.opset_import:
+        raise GraphError(
+            problem("not an ONNX model (no graph in it)", where, "a graph", "Export it again")
+        )
     _refuse(proto, where)
     try:
-        onnx.checker.check_model(proto)
-    except (onnx.checker.ValidationError, ValueError) as error:
+        onnx.checker.check_model(content)
+    except (onnx.checker.ValidationError, ValueError, RuntimeError) as error:
         text = " ".join(str(error).split())[:200]
         raise GraphError(
             problem(f"not a valid ONNX graph ({text})", where, "a valid file", "Export it again")
@@ -83,6 +118,14 @@ def _content(data: bytes | Path, where: str) -> bytes:
         raise GraphError(message) from error
 
 
+def _written(proto: onnx.ModelProto, where: str) -> bytes:
+    try:
+        return _content(proto.SerializeToString(), where)
+    except (EncodeError, ValueError) as error:
+        message = problem(f"not writable ({error})", where, "a model", "Make it smaller")
+        raise GraphError(message) from error
+
+
 def _parse(content: bytes, where: str) -> onnx.ModelProto:
     proto = onnx.ModelProto()
     try:
@@ -91,10 +134,6 @@ def _parse(content: bytes, where: str) -> onnx.ModelProto:
         raise GraphError(
             problem("not ONNX, or truncated", where, "an ONNX model", "Export it again")
         ) from error
-    if not proto.graph.node or not proto.opset_import:
-        raise GraphError(
-            problem("not an ONNX model (no graph in it)", where, "a graph", "Export it again")
-        )
     return proto
 
 
@@ -113,7 +152,7 @@ def _refuse(proto: onnx.ModelProto, where: str) -> None:
             )
     if len(graph.node) > NODE_LIMIT:
         refuse(f"{len(graph.node)} nodes", f"at most {NODE_LIMIT}", "Choose a smaller network")
-    if proto.functions:
+    if proto.functions or proto.training_info:
         refuse("it has local functions", "plain operators", "Inline them (onnx.inliner)")
     if graph.sparse_initializer:
         refuse("it has sparse weights", "dense tensors", "Export it without them")
@@ -141,70 +180,120 @@ def _opset(proto: onnx.ModelProto, where: str) -> int:
     return versions[0]
 
 
-def _dims(value: onnx.ValueInfoProto) -> list[int]:
-    """Dimensions of a tensor; 0 where the file leaves them open."""
-    return [d.dim_value if d.HasField("dim_value") else 0 for d in value.type.tensor_type.shape.dim]
+@lru_cache(maxsize=16_384)
+def tensor_type(content: bytes) -> TensorType:
+    """Read a serialized `TypeProto`; what is no tensor has the element type 0."""
+    proto = onnx.TypeProto.FromString(content)
+    tensor = proto.tensor_type
+    if not proto.HasField("tensor_type"):
+        return TensorType(0, ())
+    if not tensor.HasField("shape"):
+        return TensorType(tensor.elem_type, None)
+    sizes = (d.dim_value if d.HasField("dim_value") else 0 for d in tensor.shape.dim)
+    return TensorType(tensor.elem_type, tuple(sizes))
+
+
+def read_type(value: onnx.ValueInfoProto) -> TensorType:
+    """The declared or inferred type of a value."""
+    return tensor_type(value.type.SerializeToString())
 
 
 def _take_apart(proto: onnx.ModelProto, where: str) -> Model:
     graph = proto.graph
-    inside = {tensor.name for tensor in graph.initializer}
-    inputs = [value for value in graph.input if value.name not in inside]
-    data = _data_input(inputs, bool(inside), where)
+    inside = {tensor.name: tensor for tensor in graph.initializer}
+    inputs = {v.name: read_type(v) for v in graph.input if v.name not in inside}
+    held = [tensor for tensor in graph.initializer if _is_weight(tensor)]
+    data_name = _data_input(inputs, bool(inside), bool(held), where)
     if len(graph.output) != 1:
         what = f"{len(graph.output)} outputs"
         raise GraphError(problem(what, where, "one output, the logits", "Return one tensor"))
-    shape = _dims(data)
-    if len(shape) < 2 or 0 in shape[1:]:
-        text = "x".join(str(d) if d else "?" for d in shape) or "none"
-        what = f"input '{data.name}' has the shape {text}"
+    data = inputs.pop(data_name)
+    sizes = data.sizes or ()
+    if len(sizes) < 2 or 0 in sizes[1:]:
+        text = "x".join(str(d) if d else "?" for d in sizes) or "none"
+        what = f"input '{data_name}' has the shape {text}"
         expected = "a batch axis first and fixed sizes behind it"
         raise GraphError(problem(what, where, expected, "Export it with only the batch axis open"))
-    weights, constants = _tensors(graph, inputs, data)
+    weights = {name: (kind.sizes or (), kind.element_type) for name, kind in inputs.items()}
+    weights |= {tensor.name: (tuple(tensor.dims), tensor.data_type) for tensor in held}
+    for name, shape in [(data_name, sizes), *((n, shape) for n, (shape, _) in weights.items())]:
+        if min(shape, default=0) < 0 or math.prod(shape) > ELEMENT_LIMIT:
+            what = f"'{name[:80]}' has the shape {'x'.join(map(str, shape))}"
+            raise GraphError(problem(what, where, "sizes of real tensors", "Choose smaller ones"))
     return Model(
-        nodes=list(graph.node),
+        proto=proto,
+        calls=[_call(node, where) for node in graph.node],
         opset=_opset(proto, where),
-        ir_version=proto.ir_version,
-        data_name=data.name,
-        data_shape=tuple(shape[1:]),
-        data_type=data.type.tensor_type.elem_type,
-        declared_batch=shape[0],
+        data_name=data_name,
+        data_shape=sizes[1:],
+        data_type=data.element_type,
+        declared_batch=sizes[0],
         output_names=[output.name for output in graph.output],
         weights=weights,
-        constants=constants,
+        constants={n: numpy_helper.to_array(t) for n, t in inside.items() if n not in weights},
         where=where,
     )
 
 
 def _data_input(
-    inputs: list[onnx.ValueInfoProto], has_initializers: bool, where: str
-) -> onnx.ValueInfoProto:
+    inputs: dict[str, TensorType], has_initializers: bool, has_weights: bool, where: str
+) -> str:
     """The input with an open axis; else the one called `input`; else the first."""
-    open_inputs = [value for value in inputs if 0 in _dims(value)]
-    rivals = inputs if has_initializers and not open_inputs else open_inputs
-    count = len(rivals)
-    if not inputs or count > 1:
-        names = ", ".join(value.name for value in rivals)
-        what = f"{count} data inputs ({names})" if count else "no data input"
+    open_inputs = [name for name, kind in inputs.items() if 0 in (kind.sizes or ())]
+    is_clear = len(open_inputs) == 1 or "input" in inputs or not has_initializers
+    doubtful = list(inputs) if has_weights or not is_clear else open_inputs
+    if not inputs or len(doubtful) > 1:
+        names = ", ".join(doubtful)[:400]
+        what = f"{len(doubtful)} data inputs ({names})" if doubtful else "no data input"
         raise GraphError(problem(what, where, "exactly one", "Export a module of one tensor"))
-    named = [value for value in inputs if value.name == "input"]
-    return (open_inputs or named or inputs)[0]
+    named = [name for name in inputs if name == "input"]
+    return (open_inputs or named or list(inputs))[0]
 
 
-def _tensors(
-    graph: onnx.GraphProto, inputs: list[onnx.ValueInfoProto], data: onnx.ValueInfoProto
-) -> tuple[dict[str, tuple[tuple[int, ...], int]], dict[str, np.ndarray]]:
-    weights = {
-        value.name: (tuple(_dims(value)), value.type.tensor_type.elem_type)
-        for value in inputs
-        if value is not data
-    }
-    constants = {}
-    are_inside = not weights  # else the file says which tensors are trained: those that it asks for
-    for tensor in graph.initializer:
-        is_small = int(np.prod(tensor.dims)) <= 1 and tensor.name.startswith(GENERATED_NAMES)
-        if are_inside and tensor.data_type in FLOATS and not is_small:
-            weights[tensor.name] = (tuple(tensor.dims), tensor.data_type)
-        else:
-            constants[tensor.name] = numpy_helper.to_array(tensor)
-    return weights, constants
+def _is_weight(tensor: TensorProto) -> bool:
+    """Whether an initializer is trained, as far as its type and its name tell."""
+    if tensor.data_type not in FLOATS or tensor.name.startswith("."):
+        return False
+    return math.prod(tensor.dims) > 1 or not tensor.name.startswith(GENERATED_NAMES)
+
+
+def _call(node: onnx.NodeProto, where: str) -> Call:
+    contents = tuple(attribute.SerializeToString() for attribute in node.attribute)
+    is_small = sum(map(len, contents)) <= _CACHED_BYTES
+    read = _attributes if is_small else _attributes.__wrapped__
+    try:
+        attributes = read(contents)
+    except (ValueError, TypeError, KeyError) as error:
+        what = f"an attribute of {node.op_type} ({' '.join(str(error).split())[:100]})"
+        raise GraphError(problem(what, where, "numbers, texts, tensors", "Export it")) from error
+    return Call(node.op_type, tuple(node.input), tuple(node.output), attributes, node)
+
+
+@lru_cache(maxsize=8192)
+def _attributes(contents: tuple[bytes, ...]) -> Mapping[str, object]:
+    """The attributes of a node by name, from their serialized form."""
+    attributes = map(onnx.AttributeProto.FromString, contents)
+    return {attribute.name: _value(attribute) for attribute in attributes}
+
+
+def _value(attribute: onnx.AttributeProto) -> object:
+    if attribute.type == onnx.AttributeProto.TENSOR:
+        if attribute.t.data_location == TensorProto.EXTERNAL:
+            raise ValueError("its data lies in another file")
+        return numpy_helper.to_array(attribute.t)
+    value = helper.get_attribute_value(attribute)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, int | float):
+        return value
+    if isinstance(value, list | tuple) or attribute.type in _REPEATED:
+        parts = (v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in value)
+        return tuple(parts)
+    raise ValueError("a graph or a type")
+
+
+_REPEATED = {
+    onnx.AttributeProto.INTS,
+    onnx.AttributeProto.FLOATS,
+    onnx.AttributeProto.STRINGS,
+}

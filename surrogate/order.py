@@ -2,42 +2,83 @@
 
 Independent of names and of the order in the file: nodes are coloured by what they compute and,
 where that leaves twins, by who uses them (Weisfeiler & Leman 1968, until the colours are stable);
-then they are numbered from the output, the longer branch first. Not promised: one order for
-operands that no number of rounds tells apart; such twins are exchangeable in natural graphs.
+`symmetry` settles what is tied even then. Nodes are numbered from the output, the longer branch
+first. Colours are computed only for graphs that have branches of one length to be told apart.
 """
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Mapping
+from functools import lru_cache
 
-from surrogate.ir import Constant, Node, Operand, Ref, Weight, live_nodes, refs
+from surrogate.ir import Constant, Node, Operand, Ref, Shape, Weight, live_in, refs
 from surrogate.spelling import COMMUTATIVE
+from surrogate.symmetry import VISITS, Search, Vertex, vertices
 
 HASH_VERSION = "1"
 
 
-def put_in_order(outputs: list[Ref]) -> list[Node]:
-    """Sort the operands of commutative operators; returns the nodes in canonical order."""
-    nodes = live_nodes(outputs)
+def put_in_order(nodes: list[Node], outputs: list[Ref]) -> list[Node]:
+    """Sort the operands of commutative operators; returns the nodes in canonical order.
+
+    `nodes` holds at least all that the outputs need, producers first.
+    """
+    nodes = live_in(nodes, outputs)
     _trim(nodes, outputs)
-    colours = _colours(nodes, outputs)
     heights = _heights(nodes)
+    if not _has_level_branches(nodes, heights):
+        return _arranged(nodes, outputs, heights, {}, {})
+    colours = _colours(nodes, outputs)
+
+    def written(ranks: Mapping[Vertex, int]) -> str:
+        return "\n".join(_rows(_arranged(nodes, outputs, heights, colours, ranks), outputs))
+
+    def rank(operand: Operand) -> tuple:
+        return _operand_rank(operand, colours, heights)
+
+    ranks = Search(nodes, outputs, _label, rank, written).settle(colours)
+    return _arranged(nodes, outputs, heights, colours, ranks)
+
+
+def _arranged(
+    nodes: list[Node],
+    outputs: list[Ref],
+    heights: Mapping[Node, int],
+    colours: Mapping[Node, str],
+    ranks: Mapping[Vertex, int],
+) -> list[Node]:
+    """Sort operands and number the nodes."""
     for node in nodes:
         if node.op in COMMUTATIVE:
-            node.inputs.sort(key=lambda operand: _operand_rank(operand, colours, heights))
-    return _numbered(outputs, colours, heights)
+            node.inputs.sort(key=lambda o: _operand_rank(o, colours, heights))
+            if ranks:
+                node.inputs.sort(
+                    key=lambda o: (
+                        _operand_rank(o, colours, heights),
+                        [ranks.get(vertex, 0) for vertex in vertices(o)],
+                    )
+                )
+    return _numbered(nodes, outputs, colours, heights)
 
 
 def _trim(nodes: list[Node], outputs: list[Ref]) -> None:
     """Forget the outputs that nothing reads, such as the last state of a recurrence."""
-    used: dict[Node, int] = defaultdict(int)
-    for ref in [*outputs, *(ref for node in nodes for ref in refs(node))]:
-        used[ref.node] = max(used[ref.node], ref.output)
-    for node in nodes:
-        node.shapes, node.types = node.shapes[: used[node] + 1], node.types[: used[node] + 1]
+    used: dict[Node, int] = {ref.node: ref.output for ref in outputs}
+    for node in reversed(nodes):
+        if len(node.shapes) > 1:
+            last = used[node] + 1
+            node.shapes, node.types = node.shapes[:last], node.types[:last]
+        for operand in node.inputs:
+            if type(operand) is Ref and used.get(operand.node, -1) < operand.output:
+                used[operand.node] = operand.output
 
 
 def graph_hash(nodes: list[Node], outputs: list[Ref]) -> str:
     """SHA-256 of the graph whose nodes stand in canonical order."""
+    return hashlib.sha256("\n".join(_rows(nodes, outputs)).encode()).hexdigest()
+
+
+def _rows(nodes: list[Node], outputs: list[Ref]) -> list[str]:
     place = {node: index for index, node in enumerate(nodes)}
     weights: dict[tuple, int] = {}
     rows = [HASH_VERSION]
@@ -45,27 +86,28 @@ def graph_hash(nodes: list[Node], outputs: list[Ref]) -> str:
         operands = [_written(operand, place, weights) for operand in node.inputs]
         rows.append("|".join([_label(node), *operands]))
     rows += [f"out {place[ref.node]}.{ref.output}" for ref in outputs]
-    return hashlib.sha256("\n".join(rows).encode()).hexdigest()
+    return rows
 
 
 def _label(node: Node) -> str:
-    attributes = [f"{key}={node.attributes[key]!r}" for key in sorted(node.attributes)]
-    shapes = ["x".join(f"{dim.scale}b{dim.offset}" for dim in shape) for shape in node.shapes]
-    return f"{node.op} {attributes} {shapes} {node.types[0]}"
+    return _label_of(node.op, tuple(node.attributes.items()), node.shapes, node.types[0])
+
+
+@lru_cache(maxsize=16_384)
+def _label_of(op: str, items: tuple, shapes: tuple[Shape, ...], element_type: int) -> str:
+    attributes = [f"{key}={value!r}" for key, value in sorted(items)]
+    sizes = ["x".join(f"{dim.scale}b{dim.offset}" for dim in shape) for shape in shapes]
+    return f"{op} {attributes} {sizes} {element_type}"
 
 
 def _written(operand: Operand, place: dict[Node, int], weights: dict[tuple, int]) -> str:
-    match operand:
-        case Ref():
-            return f"r{place[operand.node]}.{operand.output}"
-        case Weight():
-            number = weights.setdefault(operand.key, len(weights))
-            sources = [weights.setdefault(((s,), "source"), len(weights)) for s in operand.sources]
-            return f"w{number} {sources} {operand.shape} {operand.part}"
-        case Constant():
-            return _constant_label(operand)
-        case _:
-            return "-"
+    if type(operand) is Ref:
+        return f"r{place[operand.node]}.{operand.output}"
+    if isinstance(operand, Weight):
+        number = weights.setdefault(operand.key, len(weights))
+        sources = [weights.setdefault(((s,), "source"), len(weights)) for s in operand.sources]
+        return f"w{number} {sources} {operand.shape} {operand.part}"
+    return _constant_label(operand) if isinstance(operand, Constant) else "-"
 
 
 def _constant_label(constant: Constant) -> str:
@@ -78,8 +120,22 @@ def _heights(nodes: list[Node]) -> dict[Node, int]:
     """Nodes on the longest path from the input."""
     heights: dict[Node, int] = {}
     for node in nodes:
-        heights[node] = 1 + max((heights[ref.node] for ref in refs(node)), default=0)
+        below = [heights[o.node] for o in node.inputs if type(o) is Ref]
+        heights[node] = 1 + max(below, default=0)
     return heights
+
+
+def _has_level_branches(nodes: list[Node], heights: Mapping[Node, int]) -> bool:
+    """Whether some node reads two others of one height, or a sum several weights."""
+    for node in nodes:
+        if len(node.inputs) < 2:
+            continue
+        producers = {o.node for o in node.inputs if type(o) is Ref}
+        if len({heights[producer] for producer in producers}) < len(producers):
+            return True
+        if node.op in COMMUTATIVE and len(node.inputs) - len(producers) > 1:
+            return True
+    return False
 
 
 def _colours(nodes: list[Node], outputs: list[Ref]) -> dict[Node, str]:
@@ -90,7 +146,9 @@ def _colours(nodes: list[Node], outputs: list[Ref]) -> dict[Node, str]:
     for node in nodes:
         colours[node] = _colour(node, labels[node], colours, weight_colours, "")
     count = len(set(colours.values()))
-    while _has_tied_operands(nodes, colours):
+    visits = 0
+    while visits < VISITS and _has_tied_operands(nodes, colours):
+        visits += len(nodes)
         used_by, weight_colours = _users(nodes, colours, outputs)
         fresh: dict[Node, str] = {}
         for node in nodes:
@@ -104,20 +162,21 @@ def _colours(nodes: list[Node], outputs: list[Ref]) -> dict[Node, str]:
 
 
 def _colour(
-    node: Node, label: str, colours: dict[Node, str], weights: dict[str, str], context: str
+    node: Node,
+    label: str,
+    colours: dict[Node, str],
+    weights: Mapping[str, str],
+    context: str,
 ) -> str:
     parts = []
     for operand in node.inputs:
-        match operand:
-            case Ref():
-                parts.append(f"r{colours[operand.node]}.{operand.output}")
-            case Weight():
-                shared = "".join(weights[source] for source in operand.sources)
-                parts.append(f"w{operand.shape}{operand.part}{len(operand.sources)}{shared}")
-            case Constant():
-                parts.append(_constant_label(operand))
-            case _:
-                parts.append("-")
+        if type(operand) is Ref:
+            parts.append(f"r{colours[operand.node]}.{operand.output}")
+        elif isinstance(operand, Weight):
+            shared = "".join([weights[source] for source in operand.sources])
+            parts.append(f"w{operand.shape}{operand.part}{len(operand.sources)}{shared}")
+        else:
+            parts.append(_constant_label(operand) if isinstance(operand, Constant) else "-")
     if node.op in COMMUTATIVE:
         parts.sort()
     content = "|".join([label, context, *parts])
@@ -126,9 +185,9 @@ def _colour(
 
 def _has_tied_operands(nodes: list[Node], colours: dict[Node, str]) -> bool:
     for node in nodes:
-        if node.op not in COMMUTATIVE:
+        if node.op not in COMMUTATIVE or len(node.inputs) < 2:
             continue
-        distinct = {(ref.node, ref.output) for ref in refs(node)}
+        distinct = set(refs(node))
         weights = {o.key for o in node.inputs if isinstance(o, Weight)}
         if len({(colours[n], output) for n, output in distinct}) < len(distinct):
             return True
@@ -158,31 +217,38 @@ def _users(
     return by_node, by_weight
 
 
-def _operand_rank(operand: Operand, colours: dict[Node, str], heights: dict[Node, int]) -> tuple:
+def _operand_rank(
+    operand: Operand, colours: Mapping[Node, str], heights: Mapping[Node, int]
+) -> tuple:
     """The longest branch first, then weights, then constants."""
-    match operand:
-        case Ref():
-            return 0, -heights[operand.node], colours[operand.node], operand.output
-        case Weight():
-            return 1, 0, f"{operand.shape}{operand.part}", 0
-        case Constant():
-            return 2, 0, _constant_label(operand), 0
-        case _:
-            return 3, 0, "", 0
+    if type(operand) is Ref:
+        node = operand.node
+        return 0, -heights[node], colours.get(node, ""), operand.output
+    if isinstance(operand, Weight):
+        return 1, 0, f"{operand.shape}{operand.part}", 0
+    if isinstance(operand, Constant):
+        return 2, 0, _constant_label(operand), 0
+    return 3, 0, "", 0
 
 
-def _numbered(outputs: list[Ref], colours: dict[Node, str], heights: dict[Node, int]) -> list[Node]:
-    """Producers before users, a branch in one piece, the longer branch first."""
-    done: dict[Node, None] = {}
+def _numbered(
+    nodes: list[Node],
+    outputs: list[Ref],
+    colours: Mapping[Node, str],
+    heights: Mapping[Node, int],
+) -> list[Node]:
+    """The input first; producers before users, a branch in one piece, the longer branch first."""
+    done = {node: None for node in nodes if node.op == "Input"}
     stack = [output.node for output in reversed(outputs)]
     while stack:
         node = stack[-1]
         if node in done:
             stack.pop()
             continue
-        missing = [ref.node for ref in refs(node) if ref.node not in done]
+        missing = [o.node for o in node.inputs if type(o) is Ref and o.node not in done]
+        if len(missing) > 1:
+            missing.sort(key=lambda other: (heights[other], colours.get(other, "")))
         if missing:
-            missing.sort(key=lambda other: (heights[other], colours[other]))
             stack.append(missing[-1])
         else:
             done[stack.pop()] = None

@@ -4,6 +4,7 @@ Attributes: k kernel, s stride, d dilation, g groups, p padding, c channels in a
 """
 
 import operator
+from collections.abc import Mapping
 
 import numpy as np
 from onnx import defs
@@ -11,7 +12,7 @@ from onnx import defs
 from surrogate.ir import Attribute, Constant, Node, Operand, Ref, refs
 
 COMMUTATIVE = {"Add", "Mul", "Max", "Min", "Sum", "Mean", "And", "Or", "Xor", "Equal"}
-Raw = dict[str, object]
+Raw = Mapping[str, object]
 """The attributes of a node as the file holds them."""
 
 

@@ -1,30 +1,36 @@
 """Walks the nodes of an ONNX file once and sorts every value into data, weight or constant.
 
 What computes on constants or shapes alone is folded away; what computes on weights alone becomes a
-`Weight` that remembers its sources; the rest becomes a `Node`. Shapes come from ONNX's own rules,
-at two batch sizes at once, so that a dimension that grows with the batch is told from a fixed one.
+`Weight` that remembers its sources; the rest becomes a `Node`. What is only made as large as the
+batch (a class token, a first state) is an Expand that reads the input for its size. Shapes come
+from `shapes`, at two batch sizes, so that a dimension that grows with the batch is told from a
+fixed one.
 """
 
 import math
-from functools import lru_cache
+from collections.abc import Mapping
 
 import numpy as np
 import onnx
-from onnx import defs, helper, numpy_helper, shape_inference
+from onnx import helper
 
-from surrogate.errors import GraphError, problem
+from surrogate.errors import BadShapeError, GraphError, problem
 from surrogate.fold import fold
-from surrogate.ir import BATCH, Constant, Dim, Node, Operand, Ref, Shape, Weight, digest
-from surrogate.onnxfile import Model
+from surrogate.ir import BATCH, Constant, Dim, Node, Operand, Recipe, Ref, Shape, Weight
+from surrogate.onnxfile import Call, Model
+from surrogate.shapes import (
+    PROBES,
+    Inference,
+    Known,
+    infer,
+    join,
+    sizes_of,
+)
+from surrogate.weights import FAILURES, derive
 
-PROBES = (11, 13)  # two batch sizes; primes, so that a half or a quarter of them shows
-DATA_LIMIT = 1024  # elements of a constant that shape rules may look at
-LAYOUT = {
-    *("Slice", "Split", "Concat", "Gather", "Transpose", "Reshape", "Flatten"),
-    *("Squeeze", "Unsqueeze", "Cast", "Expand"),
-}
-Sizes = tuple[tuple[int, ...], tuple[int, ...]]
-"""Shape at each probe."""
+SIZED = {"Expand", "Pad", "Range", "Reshape", "Resize", "Split", "Tile", "ConstantOfShape"}
+"""Operators whose operands are sizes."""
+SIZE_LIMIT = 2**40
 
 
 class Tracer:
@@ -32,26 +38,32 @@ class Tracer:
 
     def __init__(self, model: Model) -> None:
         self.model = model
+        self.known = infer(model)
+        self.inference: Inference | None = None
         self.operands: dict[str, Operand] = {}
         self.types: dict[str, int] = {}
-        self.opset_import = [helper.make_opsetid("", model.opset)]
+        self.nodes: list[Node] = []
+        """In the order of the file, the input first."""
+        self.hollow: set[Node] = set()
+        """Nodes that take no more from the input than the batch size."""
         shape = (BATCH, *(Dim(0, d) for d in model.data_shape))
         self.source = Node("Input", {}, [], (shape,), (model.data_type,))
+        self.nodes.append(self.source)
         self._put(model.data_name, Ref(self.source), model.data_type)
         for name, (dims, element_type) in model.weights.items():
             self._put(name, Weight((name,), dims), element_type)
         for name, array in model.constants.items():
-            self._put(name, _constant(array, array), _type_of(array))
+            self._put(name, constant(array, array), _type_of(array))
 
     def run(self) -> list[Ref]:
         """Walk all nodes; returns the outputs of the graph."""
-        for proto in self.model.nodes:
-            self._visit(proto)
+        for call in self.model.calls:
+            self._visit(call)
         outputs = [self.operands.get(name) for name in self.model.output_names]
         found = [output for output in outputs if isinstance(output, Ref)]
         if any(output.shape[:1] != (BATCH,) for output in found):
             raise self._error("the output does not begin with the batch", "one row per example")
-        if len(found) != len(outputs):
+        if len(found) != len(outputs) or any(output.node in self.hollow for output in found):
             raise self._error("the output does not depend on the input", "a network of the input")
         return found
 
@@ -62,37 +74,41 @@ class Tracer:
     def _error(self, what: str, expected: str) -> GraphError:
         return GraphError(problem(what, self.model.where, expected, "Change the network"))
 
-    def _visit(self, proto: onnx.NodeProto) -> None:
-        attributes = {a.name: _attribute(a) for a in proto.attribute}
-        if proto.op_type == "Constant":
-            array = _constant_value(attributes)
-            self._put(proto.output[0], _constant(array, array), _type_of(array))
+    def _visit(self, call: Call) -> None:
+        if call.op == "Constant":
+            array = _constant_value(call.attributes)
+            self._put(call.outputs[0], constant(array, array), _type_of(array))
             return
-        inputs = [self.operands.get(name) if name else None for name in proto.input]
-        inputs = self._open_batch(proto.op_type, inputs)
-        if proto.op_type == "CastLike":
-            proto, inputs = self._cast_like(proto, attributes, inputs)
-        has_data = any(isinstance(operand, Ref) for operand in inputs)
-        if proto.op_type in ("Shape", "Size"):
-            self._shape_of(proto, attributes, inputs[0])
-        elif has_data or not inputs:
-            self._node(proto, attributes, inputs)
+        operands = self.operands
+        inputs = [operands.get(name) if name else None for name in call.inputs]
+        if call.op in SIZED:
+            inputs = self._open_batch(call.op, inputs)
+        if call.op == "CastLike":
+            call, inputs = self._cast_like(call, inputs)
+        if call.op in ("Shape", "Size"):
+            self._shape_of(call, inputs[0])
+        elif call.op == "Mish" and isinstance(inputs[0], Ref):
+            self._mish(call, inputs[0])
+        elif not inputs or any(type(operand) is Ref for operand in inputs):
+            self._node(call, inputs, self._shapes(call, inputs))
         else:
-            has_weight = any(isinstance(operand, Weight) for operand in inputs)
-            if has_weight or not self._fold(proto, attributes, inputs):
-                self._derived(proto, attributes, inputs)
+            has_weight = any(type(operand) is Weight for operand in inputs)
+            if has_weight or not self._fold(call, inputs):
+                self._derived(call, inputs)
 
-    def _cast_like(
-        self, proto: onnx.NodeProto, attributes: dict[str, object], inputs: list[Operand]
-    ) -> tuple[onnx.NodeProto, list[Operand]]:
+    def _cast_like(self, call: Call, inputs: list[Operand]) -> tuple[Call, list[Operand]]:
         """The same as a Cast to the type of the second operand."""
-        attributes["to"] = self.types[proto.input[1]]
-        cast = helper.make_node("Cast", [proto.input[0]], list(proto.output))
-        cast.attribute.append(helper.make_attribute("to", self.types[proto.input[1]]))
-        return cast, inputs[:1]
+        target = self.types[call.inputs[1]]
+        proto = helper.make_node("Cast", [call.inputs[0]], list(call.outputs), to=target)
+        return Call("Cast", call.inputs[:1], call.outputs, {"to": target}, proto), inputs[:1]
 
     def _open_batch(self, op: str, inputs: list[Operand]) -> list[Operand]:
-        """In a file traced at one fixed batch size, let the constant targets of Reshape grow."""
+        """Refuse absurd sizes; in a file traced at one batch size, let constant targets grow."""
+        for operand in inputs[1:] if op != "ConstantOfShape" else inputs:
+            if isinstance(operand, Constant) and operand.data is not None:
+                array = operand.data[0]
+                if array.dtype.kind in "iu" and array.size and np.abs(array).max() > SIZE_LIMIT:
+                    raise self._error(f"{op} to sizes of more than {SIZE_LIMIT}", "real sizes")
         declared = self.model.declared_batch
         if op not in ("Reshape", "Expand") or not declared or len(inputs) < 2:
             return inputs
@@ -103,237 +119,171 @@ class Tracer:
         if data.shape[:1] != (BATCH,) or values.size == 0 or values[0] != declared:
             return inputs
         grown = [np.concatenate([[probe], values[1:]]).astype(values.dtype) for probe in PROBES]
-        return [data, _constant(grown[0], grown[1]), *inputs[2:]]
+        return [data, constant(grown[0], grown[1]), *inputs[2:]]
 
-    def _shape_of(
-        self, proto: onnx.NodeProto, attributes: dict[str, object], operand: Operand
-    ) -> None:
+    def _shape_of(self, call: Call, operand: Operand) -> None:
         arrays = []
-        for sizes in _sizes(operand):
-            start, end = attributes.get("start", 0), attributes.get("end", len(sizes))
-            values = sizes[start:end]  # type: ignore[misc]
-            is_size = proto.op_type == "Size"
-            arrays.append(np.array(np.prod(sizes) if is_size else values, np.int64))
-        first, second = arrays
-        self._put(proto.output[0], _constant(first, second), int(onnx.TensorProto.INT64))
+        for sizes in sizes_of(operand):
+            start, end = call.attributes.get("start", 0), call.attributes.get("end", len(sizes))
+            is_size = call.op == "Size"
+            values = math.prod(sizes) if is_size else sizes[start:end]  # type: ignore[misc]
+            arrays.append(np.array(values, np.int64))
+        self._put(call.outputs[0], constant(*arrays), int(onnx.TensorProto.INT64))
 
-    def _fold(
-        self, proto: onnx.NodeProto, attributes: dict[str, object], inputs: list[Operand]
-    ) -> bool:
+    def _fold(self, call: Call, inputs: list[Operand]) -> bool:
         """Compute on constants; False if it is not possible."""
         constants = [operand for operand in inputs if isinstance(operand, Constant)]
-        if any(constant.data is None for constant in constants):
+        if any(operand.data is None for operand in constants):
             return False
-        is_static = all(constant.is_static for constant in constants)
+        is_static = all(operand.is_static for operand in constants)
         results = []
         for probe in range(1 if is_static else 2):
             arrays = [c.data[probe] if isinstance(c, Constant) and c.data else None for c in inputs]
             try:
-                results.append(fold(proto.op_type, attributes, arrays))
-            except (ValueError, IndexError, TypeError, KeyError, OverflowError) as error:
-                what = f"{proto.op_type} on constants fails ({error})"
+                results.append(fold(call.op, call.attributes, arrays))
+            except FAILURES as error:
+                what = f"{call.op} on constants fails ({error})"
                 raise self._error(what, "operands that fit") from error
         if any(result is None for result in results):
             return False
-        for name, first, second in zip(proto.output, results[0], results[-1], strict=False):
-            self._put(name, _constant(first, second), _type_of(first))
+        for name, first, second in zip(call.outputs, results[0], results[-1], strict=False):
+            self._put(name, self._constant(call.op, first, second), _type_of(first))
         return True
 
-    def _node(
-        self, proto: onnx.NodeProto, attributes: dict[str, object], inputs: list[Operand]
-    ) -> None:
-        """An operator on data."""
-        types, sizes = self._infer(proto, inputs)
-        if proto.op_type == "Reshape":
-            self._check_reshape(inputs[0], sizes[0])
-        shapes = tuple(
-            self._shape(*pair, proto.op_type) if name else ()
-            for name, pair in zip(proto.output, sizes, strict=True)
-        )
-        node = Node(proto.op_type, {}, list(inputs), shapes, tuple(types), attributes)
-        for index, name in enumerate(proto.output):
-            if name:
-                self._put(name, Ref(node, index), types[index])
+    def _constant(self, op: str, first: np.ndarray, second: np.ndarray) -> Constant:
+        try:
+            return constant(first, second)
+        except BadShapeError as error:
+            raise self._error(f"{op}: {error}", "sizes in proportion to the batch") from error
 
-    def _check_reshape(self, operand: Operand, sizes: Sizes) -> None:
+    def _shapes(self, call: Call, inputs: list[Operand]) -> list[Known]:
+        """Element type and shape of every output; those without a name have neither."""
+        known = self.known
+        found = [known.get(name) if name else _UNNAMED for name in call.outputs]
+        if all(found):
+            return found  # type: ignore[return-value]
+        if self.inference is None:
+            self.inference = Inference(self.model)
+        try:
+            return [
+                Known(kind, join(first, second)) if name else _UNNAMED
+                for name, (kind, first, second) in zip(
+                    call.outputs, self.inference.node(call, inputs, self.types), strict=True
+                )
+            ]
+        except BadShapeError as error:
+            raise self._error(f"the shape behind {call.op}: {error}", "fixed shapes") from error
+
+    def _node(self, call: Call, inputs: list[Operand], known: list[Known]) -> None:
+        """An operator on data."""
+        if call.op == "Reshape":
+            self._check_reshape(inputs[0], known[0].shape)
+        shapes = tuple(shape for _, shape in known)
+        node = Node(call.op, {}, inputs, shapes, tuple(kind for kind, _ in known), call.attributes)
+        self.nodes.append(node)
+        for index, name in enumerate(call.outputs):
+            if name:
+                if any(dim.scale == dim.offset == 0 for dim in shapes[index]):
+                    raise self._error(f"{call.op} gives an empty tensor", "sizes above zero")
+                self._put(name, Ref(node, index), known[index].element_type)
+        if all(r.node in self.hollow for r in inputs if type(r) is Ref):
+            self.hollow.add(node)
+
+    def _mish(self, call: Call, source: Ref) -> None:
+        """As exporters of older operator sets write it: x * tanh(softplus(x))."""
+        shapes, types = (source.shape,), (self.types[call.inputs[0]],)
+        soft = Node("Softplus", {}, [source], shapes, types, {})
+        bent = Node("Tanh", {}, [Ref(soft)], shapes, types, {})
+        product = Node("Mul", {}, [source, Ref(bent)], shapes, types, {})
+        self.nodes += [soft, bent, product]
+        self._put(call.outputs[0], Ref(product), types[0])
+
+    def _check_reshape(self, operand: Operand, shape: Shape) -> None:
         """ONNX lets a Reshape pass whose elements do not fit; a baked batch size shows here."""
-        for before, after, probe in zip(_sizes(operand), sizes, PROBES, strict=True):
+        for before, probe in zip(sizes_of(operand), PROBES, strict=True):
+            after = tuple(dim.at(probe) for dim in shape)
             if math.prod(before) != math.prod(after):
-                what = f"Reshape from {before} to {after} at batch {probe}"
+                what = f"Reshape from {before} to {after} at batch size {probe}"
                 raise self._error(what, "a graph that holds at every batch size")
 
-    def _derived(
-        self, proto: onnx.NodeProto, attributes: dict[str, object], inputs: list[Operand]
-    ) -> None:
+    def _derived(self, call: Call, inputs: list[Operand]) -> None:
         """An operator on weights, or on constants that are too large to compute."""
-        types, sizes = self._laid_out(proto, attributes, inputs) or self._infer(proto, inputs)
-        for index, name in enumerate(proto.output):
+        known = self._shapes(call, inputs)
+        is_growing = any(dim.scale for _, shape in known for dim in shape)
+        if is_growing or any(_is_growing(operand) for operand in inputs):
+            self._grow(call, inputs, known)
+            return
+        for index, (name, (kind, shape)) in enumerate(zip(call.outputs, known, strict=True)):
             if not name:
                 continue
-            shape = self._shape(*sizes[index], proto.op_type)
-            made_by = _expression(proto.op_type, attributes, inputs, index)
+            recipe = Recipe(call.op, call.attributes, inputs, index)
+            sizes = tuple(dim.offset for dim in shape)
             if not any(isinstance(operand, Weight) for operand in inputs):
-                operand: Operand = Constant(None, shape, made_by)
-            elif proto.op_type == "Identity":
+                operand: Operand = Constant(None, shape, recipe)
+            elif call.op == "Identity":
                 # torch's exporter shares tensors whose values are equal through an Identity;
                 # tensors that the module itself shares keep one name and need none.
-                operand = Weight((name,), sizes[index][0])
-                self.model.weights[name] = (sizes[index][0], types[index])
+                operand = Weight((name,), sizes)
+                self.model.weights[name] = (sizes, kind)
             else:
-                operand = self._derived_weight(proto.op_type, inputs, sizes[index][0], made_by)
-            self._put(name, operand, types[index])
+                operand = derive(recipe, sizes, self.model.weights)
+            self._put(name, operand, kind)
 
-    def _laid_out(
-        self, proto: onnx.NodeProto, attributes: dict[str, object], inputs: list[Operand]
-    ) -> tuple[list[int], list[Sizes]] | None:
-        """What `_infer` says, faster: a small weight is moved about as an array without content."""
-        if proto.op_type not in LAYOUT - {"Cast"} or not all(_is_static(o) for o in inputs):
-            return None
-        arrays: list[np.ndarray | None] = []
-        for operand in inputs:
-            if isinstance(operand, Weight):
-                arrays.append(np.broadcast_to(np.uint8(0), operand.shape))
-            else:
-                known = operand.data if isinstance(operand, Constant) else None
-                arrays.append(known[0] if known else None)
-        if any(a is None and o is not None for a, o in zip(arrays, inputs, strict=True)):
-            return None
-        try:
-            outputs = fold(proto.op_type, attributes, arrays)
-        except (ValueError, IndexError, TypeError, KeyError, OverflowError):
-            return None  # `_infer` says what is wrong
-        if outputs is None or len(outputs) != len(proto.output):
-            return None
-        return [self.types[proto.input[0]]] * len(outputs), [(o.shape, o.shape) for o in outputs]
+    def _grow(self, call: Call, inputs: list[Operand], known: list[Known]) -> None:
+        """Weights or constants made as large as the batch: an Expand, then data like any other."""
+        if call.op in ("Expand", "ConstantOfShape"):
+            content = inputs[0]
+            if call.op == "ConstantOfShape":
+                value = np.asarray(call.attributes.get("value", np.float32(0)))
+                content = constant(value, value)
+            self._put(call.outputs[0], self._expanded(content, known[0]), known[0].element_type)
+            return
+        lifted: list[Operand] = list(inputs)
+        for index, operand in enumerate(inputs):
+            if isinstance(operand, Constant) and _is_growing(operand):
+                kind = self.types[call.inputs[index]]
+                lifted[index] = self._expanded(operand, Known(kind, operand.shape))
+                break
+        else:
+            if call.op != "Tile":
+                raise self._error(f"{call.op} of the batch size", "a network of the input")
+            lifted = [self._expanded(inputs[0], known[0])]  # the copies stand in the shape
+        self._node(call, lifted, known)
 
-    def _derived_weight(
-        self, op: str, inputs: list[Operand], shape: tuple[int, ...], made_by: str
-    ) -> Weight:
-        weights = [operand for operand in inputs if isinstance(operand, Weight)]
-        sources = tuple(dict.fromkeys(name for weight in weights for name in weight.sources))
-        total = sum(int(np.prod(self.model.weights[name][0])) for name in sources)
-        is_layout = op in LAYOUT and all(weight.is_layout for weight in weights)
-        is_whole = is_layout and int(np.prod(shape)) == total
-        return Weight(sources, shape, "" if is_whole else made_by, made_by, is_layout)
-
-    def _infer(self, proto: onnx.NodeProto, inputs: list[Operand]) -> tuple[list[int], list[Sizes]]:
-        """Element type and shapes (at both probes) of every output, by ONNX's own rules."""
-        is_static = all(_is_static(operand) for operand in inputs)
-        first = self._infer_at(proto, inputs, 0)
-        second = first if is_static else self._infer_at(proto, inputs, 1)
-        types = [element_type for element_type, _ in first]
-        return types, [(a, b) for (_, a), (_, b) in zip(first, second, strict=True)]
-
-    def _infer_at(
-        self, proto: onnx.NodeProto, inputs: list[Operand], probe: int
-    ) -> list[tuple[int, tuple[int, ...]]]:
-        input_types, input_data = {}, {}
-        for name, operand in zip(proto.input, inputs, strict=True):
-            if operand is None:
-                continue
-            sizes = _sizes(operand)[probe]
-            input_types[name] = helper.make_tensor_type_proto(self.types[name], sizes)
-            if isinstance(operand, Constant) and operand.data is not None:
-                array = operand.data[probe]
-                if array.size <= DATA_LIMIT:
-                    input_data[name] = numpy_helper.from_array(array, name)
-        try:
-            schema = _schema(proto.op_type, self.model.opset)
-            found = shape_inference.infer_node_outputs(
-                schema,
-                proto,
-                input_types,
-                input_data,
-                opset_imports=self.opset_import,
-                ir_version=self.model.ir_version,
-            )
-        except (shape_inference.InferenceError, onnx.checker.ValidationError) as error:
-            what = f"{proto.op_type}: {' '.join(str(error).split())[:200]}"
-            raise self._error(what, "shapes that fit at every batch size") from error
-        return [self._tensor(proto.op_type, found.get(name)) for name in proto.output]
-
-    def _tensor(self, op: str, found: onnx.TypeProto | None) -> tuple[int, tuple[int, ...]]:
-        """Element type and shape; an output that is not named has neither."""
-        if found is None:
-            return 0, ()
-        tensor = found.tensor_type
-        is_known = found.HasField("tensor_type") and tensor.HasField("shape")
-        if not is_known or not all(d.HasField("dim_value") for d in tensor.shape.dim):
-            raise self._error(f"the shape behind {op} depends on the data", "fixed shapes")
-        return tensor.elem_type, tuple(d.dim_value for d in tensor.shape.dim)
-
-    def _shape(self, first: tuple[int, ...], second: tuple[int, ...], op: str) -> Shape:
-        """The dimensions as functions of the batch size."""
-        dims = []
-        for a, b in zip(first, second, strict=True):
-            scale, rest = divmod(b - a, PROBES[1] - PROBES[0])
-            if rest or len(first) != len(second):
-                what = f"a dimension behind {op} is {a} at batch {PROBES[0]} and {b} at {PROBES[1]}"
-                raise self._error(what, "dimensions in proportion to the batch")
-            dims.append(Dim(scale, a - scale * PROBES[0]))
-        return tuple(dims)
+    def _expanded(self, content: Operand, known: Known) -> Ref:
+        if isinstance(content, Constant) and content.scalar is not None and content.data:
+            first = content.data[0].reshape(-1)[0]
+            content = constant(first, first)
+        inputs = [Ref(self.source), content]
+        node = Node("Expand", {}, inputs, (known.shape,), (known.element_type,))
+        self.hollow.add(node)
+        self.nodes.append(node)
+        return Ref(node)
 
 
-@lru_cache(maxsize=1024)
-def _schema(op: str, opset: int) -> defs.OpSchema:
-    return defs.get_schema(op, opset, "")
+_UNNAMED = Known(0, ())
 
 
-def _constant(first: np.ndarray, second: np.ndarray) -> Constant:
-    """A constant; one array stands for both probes where they agree."""
-    is_same = first is second or (first.shape == second.shape and bool((first == second).all()))
-    shape = tuple(
-        Dim((b - a) // (PROBES[1] - PROBES[0]), a - (b - a) // 2 * PROBES[0])
-        for a, b in zip(first.shape, second.shape, strict=True)
-    )
+def _is_growing(operand: Operand) -> bool:
+    return isinstance(operand, Constant) and any(dim.scale for dim in operand.shape)
+
+
+def constant(first: np.ndarray, second: np.ndarray) -> Constant:
+    """A constant; one array stands for both probes where they agree; raises `BadShapeError`."""
+    if first is second:
+        return Constant((first, first), tuple(Dim(0, size) for size in first.shape))
+    is_same = first.shape == second.shape and bool((first == second).all())
+    shape = join(first.shape, second.shape)
     return Constant((first, first if is_same else second), shape)
-
-
-def _sizes(operand: Operand) -> Sizes:
-    if isinstance(operand, Constant) and operand.data is not None:
-        return operand.data[0].shape, operand.data[1].shape
-    if isinstance(operand, Weight):
-        return operand.shape, operand.shape
-    assert operand is not None
-    first, second = (tuple(dim.at(probe) for dim in operand.shape) for probe in PROBES)
-    return first, second
-
-
-def _is_static(operand: Operand) -> bool:
-    if isinstance(operand, Constant) and operand.data is not None:
-        return operand.is_static
-    return not isinstance(operand, Ref | Constant) or all(dim.scale == 0 for dim in operand.shape)
 
 
 def _type_of(array: np.ndarray) -> int:
     return int(helper.np_dtype_to_tensor_dtype(array.dtype))
 
 
-def _attribute(attribute: onnx.AttributeProto) -> object:
-    value = helper.get_attribute_value(attribute)
-    if isinstance(value, onnx.TensorProto):
-        return numpy_helper.to_array(value)
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    if isinstance(value, list | tuple):
-        return tuple(v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in value)
-    return value
-
-
-def _constant_value(attributes: dict[str, object]) -> np.ndarray:
+def _constant_value(attributes: Mapping[str, object]) -> np.ndarray:
     name, value = next(iter(attributes.items()))
     kinds = {"value_int": np.int64, "value_ints": np.int64}
     return np.asarray(
         value, None if name == "value" or "string" in name else kinds.get(name, np.float32)
     )
-
-
-def _expression(op: str, attributes: dict[str, object], inputs: list[Operand], index: int) -> str:
-    """A digest of a computation on weights and constants, free of names."""
-    parts = [op, str(index), *(f"{k}={attributes[k]!r}" for k in sorted(attributes))]
-    for operand in inputs:
-        if isinstance(operand, Weight):
-            parts.append(f"W{operand.shape}{operand.made_by}")
-        else:
-            parts.append(f"C{operand.digest}" if isinstance(operand, Constant) else "-")
-    return digest(";".join(parts))

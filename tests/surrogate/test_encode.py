@@ -360,7 +360,11 @@ BAD_MODELS = {
     ),
     "data-dependent shape": (
         lambda: small_model(
-            nodes=[helper.make_node("NonZero", ["input"], ["logits"])], inputs=[("input", ["n", 4])]
+            nodes=[
+                helper.make_node("NonZero", ["input"], ["places"]),
+                helper.make_node("Cast", ["places"], ["logits"], to=TensorProto.FLOAT),
+            ],
+            inputs=[("input", ["n", 4])],
         ),
         "depends on the data",
     ),
