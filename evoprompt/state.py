@@ -7,7 +7,7 @@ replays them and stands where the killed one stood. It holds no model and import
 from dataclasses import dataclass, field
 from typing import Any
 
-from evoprompt.candidate import Score, Screened
+from evoprompt.candidate import Reason, Rejected, Score, Screened, Stage
 from evoprompt.ledger import Event
 
 ResultKey = tuple[str, str, int]
@@ -69,6 +69,8 @@ class State:
     programs: dict[str, Program] = field(default_factory=dict[str, Program])
     graphs: dict[str, str] = field(default_factory=dict[str, str])
     """Graph hash -> the first program that had it."""
+    verdicts: dict[str, Screened | Rejected] = field(default_factory=dict[str, Screened | Rejected])
+    """What the screen said of each program, and of what was written for a gate."""
     results: dict[ResultKey, str] = field(default_factory=dict[ResultKey, str])
     """Known training results -> the program that was trained."""
     written: list[Written] = field(default_factory=list[Written])
@@ -114,17 +116,19 @@ class State:
             )
 
     def _on_screened(self, event: Event, payload: dict[str, Any]) -> None:
-        fields = {k: v for k, v in payload.items() if k != "known_graph"}
-        fields["adapted"] = tuple(fields["adapted"])
+        verdict = read_verdict({k: v for k, v in payload.items() if k != "known_graph"})
+        assert isinstance(verdict, Screened)
         program = self.programs[payload["candidate"]]
         program.is_screened = True
-        program.screened = Screened(**fields)
+        program.screened = self.verdicts[program.id] = verdict
         program.known_graph = payload["known_graph"]
         self.graphs.setdefault(payload["graph"], program.id)
         self.screened_count += 1
 
     def _on_rejected(self, event: Event, payload: dict[str, Any]) -> None:
-        self.programs[payload["candidate"]].is_screened = True
+        candidate = payload["candidate"]
+        self.programs[candidate].is_screened = True
+        self.verdicts[candidate] = read_verdict(payload)
 
     def _on_scored(self, event: Event, payload: dict[str, Any]) -> None:
         fields = {k: v for k, v in payload.items() if k != "candidate"}
@@ -154,6 +158,8 @@ class State:
     def _on_proposer(self, event: Event, payload: dict[str, Any]) -> None:
         self.proposer_version = payload["serving"]
         self.token_count += payload["token_count"]
+        for candidate, verdict in payload.get("sampled", {}).items():
+            self.verdicts.setdefault(candidate, read_verdict(verdict))
 
     def trained(self) -> list[Program]:
         """Return every program with a measured accuracy, in the order of proposing."""
@@ -175,3 +181,10 @@ class State:
                     )
                 )
         return pairs
+
+
+def read_verdict(fields: dict[str, Any]) -> Screened | Rejected:
+    """Return what the screen said, from the payload of its event."""
+    if "reason" in fields:
+        return Rejected(Stage(fields["stage"]), Reason(fields["reason"]), fields["detail"])
+    return Screened(**{**fields, "adapted": tuple(fields["adapted"])})

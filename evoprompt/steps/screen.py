@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import numpy as np
 
-from evoprompt.candidate import Screened
+from evoprompt.candidate import Rejected, Screened
 from evoprompt.ledger import Event, Json
 from evoprompt.state import Program
 from evoprompt.steps.run import Run
@@ -33,13 +33,10 @@ def screen(run: Run, generation: int, proposed: list[Event]) -> None:
                 events.append(Event(generation, "screen", event.index, "duplicate", payload))
             else:
                 fresh[candidate] = event
-        sources = [run.source(candidate) for candidate in fresh]
-        total = len(sources)
-        answers = run.screener.screen_all(
-            sources, lambda done: run.watch.phase("screen", done, total)
-        )
+        answers = verdicts_on(run, {each: run.source(each) for each in fresh}, "screen")
         graphs = dict(run.state.graphs)
-        for (candidate, event), answer in zip(fresh.items(), answers, strict=True):
+        for candidate, event in fresh.items():
+            answer = answers[candidate]
             payload: Json = asdict(answer)
             kind = "rejected"
             if isinstance(answer, Screened):
@@ -52,6 +49,22 @@ def screen(run: Run, generation: int, proposed: list[Event]) -> None:
         return sorted([*events, *verdicts.values()], key=lambda e: e.index)
 
     run.batch(generation, "screen", first, last - first + 1, make)
+
+
+def verdicts_on(run: Run, sources: dict[str, str], phase: str) -> dict[str, Screened | Rejected]:
+    """Return the screen's verdict on each candidate; what the run knows already is not run again.
+
+    Args:
+        run: Its ledger is what it knows.
+        sources: Prepared sources by candidate.
+        phase: What the onlooker is told.
+    """
+    known = {each: run.state.verdicts[each] for each in sources if each in run.state.verdicts}
+    fresh = [each for each in sources if each not in known]
+    answers = run.screener.screen_all(
+        [sources[each] for each in fresh], lambda done: run.watch.phase(phase, done, len(fresh))
+    )
+    return known | dict(zip(fresh, answers, strict=True))
 
 
 def score(run: Run, generation: int, proposed: list[Event]) -> None:

@@ -6,7 +6,7 @@ before it; both figures are recorded either way.
 """
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from evoprompt.candidate import Prompt, Rejected, Reply, Screened, candidate_id
 from evoprompt.learn.gate import GateCount, gate
@@ -17,12 +17,13 @@ from evoprompt.propose.reply import read_reply
 from evoprompt.state import Written
 from evoprompt.steps.propose import prompts_for, use_serving
 from evoprompt.steps.run import Made, Run
+from evoprompt.steps.screen import verdicts_on
 
 Answers = list[tuple[Prompt, Reply]]
 
 
 @dataclass
-class _Tally:
+class SampleCount:
     """What one version wrote for the held-out prompts."""
 
     samples: int = 0
@@ -128,7 +129,8 @@ def _through_gate(run: Run, previous: str, version: str) -> Json:
     ][: settings.gate_prompts]
     if not held_out:
         return {"promoted": False, "reason": "no held-out prompt"}
-    tallies: dict[str, _Tally] = {}
+    tallies: dict[str, SampleCount] = {}
+    sampled: dict[str, Screened | Rejected] = {}
 
     def write(name: str) -> Answers:
         run.watch.phase("gate", len(tallies), 2)
@@ -137,7 +139,7 @@ def _through_gate(run: Run, previous: str, version: str) -> Json:
         return [(p, r) for (p, _), group in zip(held_out, replies, strict=True) for r in group]
 
     def count(name: str, answers: Answers) -> GateCount:
-        tallies[name] = _count(run, answers)
+        tallies[name] = count_samples(run, answers, sampled)
         return GateCount(name, tallies[name].samples, tallies[name].valid_new)
 
     decision = gate(previous, version, write, count)
@@ -148,6 +150,7 @@ def _through_gate(run: Run, previous: str, version: str) -> Json:
         "serving": version if decision.is_promoted else previous,
         "reason": decision.line(),
         "token_count": sum(tally.tokens for tally in tallies.values()),
+        "sampled": {candidate: asdict(verdict) for candidate, verdict in sampled.items()},
         "gate": {
             "prompts": len(held_out),
             "old": vars(tallies[previous]),
@@ -156,9 +159,17 @@ def _through_gate(run: Run, previous: str, version: str) -> Json:
     }
 
 
-def _count(run: Run, answers: Answers) -> _Tally:
-    """Screen what one version wrote; nothing of it enters the run."""
-    tally = _Tally(samples=len(answers), tokens=sum(r.token_count for _, r in answers))
+def count_samples(
+    run: Run, answers: Answers, sampled: dict[str, Screened | Rejected]
+) -> SampleCount:
+    """Screen what one version wrote; of it only the verdicts enter the run.
+
+    Args:
+        run: What it knows is not screened again.
+        answers: Prompts and replies.
+        sampled: Verdicts on earlier samples of this gate; the new ones are added.
+    """
+    tally = SampleCount(samples=len(answers), tokens=sum(r.token_count for _, r in answers))
     sources: dict[str, str] = {}
     written: list[str] = []
     for prompt, reply in answers:
@@ -167,8 +178,11 @@ def _count(run: Run, answers: Answers) -> _Tally:
         if not isinstance(prepared, Rejected):
             written.append(candidate_id(prepared.source))
             sources[written[-1]] = prepared.source
-    verdicts = dict(zip(sources, run.screener.screen_all(list(sources.values())), strict=True))
-    graphs = {verdict.graph for verdict in verdicts.values() if isinstance(verdict, Screened)}
-    tally.valid = sum(isinstance(verdicts[each], Screened) for each in written)
+    fresh = {each: source for each, source in sources.items() if each not in sampled}
+    verdicts = sampled | verdicts_on(run, fresh, "screen for the gate")
+    sampled |= {each: verdicts[each] for each in fresh if each not in run.state.verdicts}
+    valid = [verdicts[each] for each in written]
+    graphs = {each.graph for each in valid if isinstance(each, Screened)}
+    tally.valid = sum(isinstance(each, Screened) for each in valid)
     tally.valid_new = len(graphs - set(run.state.graphs))
     return tally
