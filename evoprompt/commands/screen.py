@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from evoprompt.candidate import Rejected, Screened, TaskShape, normalise
+from evoprompt.candidate import Rejected, TaskShape, normalise
 from evoprompt.commands.files import STDIN, decode, read_program, split_words, task_shape
 from evoprompt.commands.screen_report import Report, print_reports, report_invalid, report_valid
 from evoprompt.config import ScreenSettings
@@ -50,8 +50,9 @@ def run_screen(given: list[str]) -> None:
     targets = _targets(files, command.out)
     sources = [_read(file) for file in files]
     shape = task_shape(command.task, command.path)
-    reports = screen_sources(files, sources, targets, shape, command.screen)
-    if not print_reports(reports, len(files), command.json):
+    notes: list[str] = []
+    reports = screen_sources(files, sources, targets, shape, command.screen, notes)
+    if not print_reports(reports, len(files), command.json, notes):
         sys.exit(1)
 
 
@@ -61,8 +62,11 @@ def screen_sources(
     targets: list[Path | None],
     shape: TaskShape,
     settings: ScreenSettings,
+    notes: list[str],
 ) -> Iterator[Report]:
     """Yield a report for each program, in the order given; writes the ONNX files.
+
+    Before the first one, `notes` is given what the jail lacks on this machine.
 
     Raises:
         JailError: The machine cannot run candidates as safely as asked.
@@ -74,8 +78,9 @@ def screen_sources(
     with (
         tempfile.TemporaryDirectory() as scratch,
         closing(Screener(settings, shape, Path(scratch))) as screener,
-        closing(LatencyMeter(confined=not getattr(settings, "unsafe", False))) as meter,
+        closing(LatencyMeter(settings.unsafe)) as meter,
     ):
+        notes += screener.start()
         for file, source, target in zip(files, sources, targets, strict=True):
             (verdict,) = screener.screen_all([source])
             prepared = screener.prepare(source)
@@ -86,21 +91,8 @@ def screen_sources(
             graph = (Path(scratch) / verdict.graph_path).read_bytes()
             if target is not None:
                 write_atomically(target, _signed(graph))
-            yield _valid(file, verdict, shape, graph, meter.measure(graph, shape.in_shape), target)
-
-
-def _valid(
-    file: Path,
-    verdict: Screened,
-    shape: TaskShape,
-    graph: bytes,
-    latency: object,
-    target: Path | None,
-) -> Report:
-    from surrogate.encode import read
-
-    activation_bytes = getattr(read(graph), "activation_bytes", None)
-    return report_valid(file, verdict, shape, activation_bytes, latency, target)
+            latency = meter.measure(graph, shape.in_shape)
+            yield report_valid(file, verdict, shape, latency, target)
 
 
 def _read(file: Path) -> str:

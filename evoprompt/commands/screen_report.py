@@ -65,7 +65,6 @@ def report_valid(
     file: Path,
     verdict: Screened,
     shape: TaskShape,
-    activation_bytes: int | None,
     latency: object,
     target: Path | None,
 ) -> Report:
@@ -82,7 +81,7 @@ def report_valid(
         out_shape=(shape.num_classes,),
         parameters=verdict.parameters,
         macs=verdict.macs,
-        activation_bytes=activation_bytes,
+        activation_bytes=verdict.activation_bytes,
         depth=verdict.depth,
         node_count=verdict.node_count,
         latency_ms=milliseconds,
@@ -128,13 +127,22 @@ def _line_in_file(number: int, screened: str, source: str) -> int | None:
     return None
 
 
-def print_reports(reports: Iterable[Report], total: int, as_json: bool) -> bool:
-    """Print reports as they come; returns whether all programs are valid."""
+def print_reports(reports: Iterable[Report], total: int, as_json: bool, notes: list[str]) -> bool:
+    """Print reports as they come; returns whether all programs are valid.
+
+    Args:
+        reports: One for each program.
+        total: How many there will be.
+        as_json: One line of JSON for each.
+        notes: What a person should know; complete once the first report is there.
+    """
     are_valid = True
     status = Console(stderr=True)
     with status.status("starting the jail") as shown:
         console = status if as_json else Console()
         for done, report in enumerate(reports, start=1):
+            while notes:
+                status.print(f"evoprompt: {escape(notes.pop(0))}", highlight=False)
             shown.update(f"screened {done} of {total}")
             are_valid = are_valid and report.verdict == "valid"
             if as_json:

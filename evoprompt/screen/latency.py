@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from evoprompt.jail import JailPool, Limits
+from evoprompt.jail import Limits, Zygote
 
 WARM_UP, RUNS = 5, 100
 SECONDS = 2.0  # no further runs after that
@@ -36,11 +36,11 @@ class LatencyMeter:
     """Holds the zygote in which graphs are timed; it starts with the first one.
 
     Args:
-        confined: As for `JailPool`.
+        unsafe: As for `Zygote`.
     """
 
-    def __init__(self, confined: bool = True) -> None:
-        self._pool = JailPool(1, ["evoprompt.screen.latency:warm"], confined=confined)
+    def __init__(self, unsafe: bool = False) -> None:
+        self._zygote = Zygote([f"{__name__}:warm"], packages=["onnxruntime"], unsafe=unsafe)
 
     def measure(self, graph: bytes, in_shape: tuple[int, ...]) -> Latency | str:
         """Time a graph; returns why there is no figure, if there is none.
@@ -49,14 +49,14 @@ class LatencyMeter:
             JailError: The zygote does not start.
         """
         payload = json.dumps({"in_shape": list(in_shape)}).encode() + b"\n" + graph
-        ((_, outcome),) = self._pool.imap([("evoprompt.screen.latency:measure", payload, _LIMITS)])
+        outcome = self._zygote.run(f"{__name__}:measure", payload, _LIMITS)
         if outcome.output is None:
             return outcome.detail
         return Latency(**json.loads(outcome.output))
 
     def close(self) -> None:
         """End the zygote."""
-        self._pool.close()
+        self._zygote.close()
 
 
 def measure(payload: bytes) -> bytes:
