@@ -36,9 +36,11 @@ def depth(nodes: list[Node]) -> int:
     """Weighted operators on the longest path."""
     depths: dict[Node, int] = {}
     for node in nodes:
-        has_weight = any(isinstance(operand, Weight) for operand in node.inputs)
-        own = 1 if node.op in WEIGHTED and has_weight else 0
-        depths[node] = own + max((depths[ref.node] for ref in refs(node)), default=0)
+        own = 0
+        if node.op in WEIGHTED:
+            own = int(any(isinstance(operand, Weight) for operand in node.inputs))
+        below = [depths[o.node] for o in node.inputs if type(o) is Ref]
+        depths[node] = own + max(below, default=0)
     return max(depths.values())
 
 
@@ -51,8 +53,9 @@ def activation_bytes(nodes: list[Node], outputs: list[Ref]) -> int:
     last_reader: dict[Node, int] = {}
     for index, node in enumerate(nodes):
         last_reader[node] = index
-        for ref in refs(node):
-            last_reader[ref.node] = index
+        for operand in node.inputs:
+            if type(operand) is Ref:
+                last_reader[operand.node] = index
     for output in outputs:
         last_reader[output.node] = len(nodes)
     dying: dict[int, int] = defaultdict(int)
@@ -68,6 +71,8 @@ def activation_bytes(nodes: list[Node], outputs: list[Ref]) -> int:
 
 def node_macs(node: Node) -> int:
     """Multiply-accumulates of one operator for one example."""
+    if node.op not in WEIGHTED:
+        return 0
     outputs = _elements(node.shape)
     match node.op:
         case "Conv" | "ConvTranspose":

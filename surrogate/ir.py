@@ -43,6 +43,8 @@ class Node:
     """ONNX element type per output."""
     raw: Mapping[str, object] | None = None
     """The attributes as the file holds them, until `simplify` has read them."""
+    label: str = ""
+    """What it is by itself, once `order` has written that down."""
 
     @property
     def shape(self) -> Shape:

@@ -8,8 +8,6 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
-import numpy as np
-
 from surrogate.errors import BadShapeError
 from surrogate.ir import Constant, Node, Operand, Ref, Weight
 from surrogate.spelling import (
@@ -56,15 +54,21 @@ def _window(node: Node, raw: Raw) -> Node:
     groups = int(raw.get("group", 1))  # type: ignore[call-overload]
     if groups != 1:
         node.attributes["g"] = groups
-    for key in ("auto_pad", "ceil_mode", "count_include_pad", "output_padding", "storage_order"):
-        value = raw.get(key)
-        is_set = value not in (None, 0, "NOTSET") and any(np.asarray(value).reshape(-1) != 0)
-        if is_set and not (key == "count_include_pad" and not any(pads)):
-            node.attributes[key] = value  # type: ignore[assignment]
+    _keep_unusual(node, raw, any(pads))
     if not is_pool:
         node.attributes["c"] = (data_input(node).shape[1].offset, node.shape[1].offset)
         node.inputs = [operand for operand in node.inputs if operand is not None]
     return node
+
+
+def _keep_unusual(node: Node, raw: Raw, is_padded: bool) -> None:
+    for key in ("auto_pad", "ceil_mode", "count_include_pad", "output_padding", "storage_order"):
+        value = raw.get(key)
+        if value is None or value == 0 or value == "NOTSET":
+            continue
+        is_set = value if isinstance(value, str) else any(int_tuple(value) or ())
+        if is_set and (is_padded or key != "count_include_pad"):
+            node.attributes[key] = value  # type: ignore[assignment]
 
 
 def _takes_all(node: Node, kernel: tuple[int, ...], pads: tuple[int, ...]) -> bool:

@@ -37,7 +37,9 @@ def _merge_view(node: Node) -> Node | Ref:
 def _select(view: Node, cut: Node) -> Node:
     """A slice of one position whose axis is then dropped picks that position."""
     axes, starts, stops = (int_tuple(cut.attributes[key]) for key in ("a", "from", "to"))
-    assert axes and starts and stops
+    assert axes
+    assert starts
+    assert stops
     if len(axes) == 1 and stops[0] - starts[0] == 1:
         axis = axes[0]
         if cut.shape[:axis] + cut.shape[axis + 1 :] == view.shape:

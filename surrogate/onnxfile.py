@@ -7,7 +7,7 @@ initializer whose name begins with a dot (no weight of a module can) is a consta
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,7 +18,7 @@ import onnx
 from google.protobuf.message import DecodeError, EncodeError
 from onnx import TensorProto, helper, numpy_helper
 
-from surrogate.errors import GraphError, problem
+from surrogate.errors import BadShapeError, GraphError, problem
 
 SIZE_LIMIT = 256 * 2**20  # bytes; a file with the weights of 60M parameters passes
 NODE_LIMIT = 20_000
@@ -83,6 +83,7 @@ def load(data: bytes | Path | onnx.ModelProto) -> Model:
             problem("not an ONNX model (no graph in it)", where, "a graph", "Export it again")
         )
     _refuse(proto, where)
+    calls = [_call(node, where) for node in proto.graph.node]
     try:
         onnx.checker.check_model(content)
     except (onnx.checker.ValidationError, ValueError, RuntimeError) as error:
@@ -90,7 +91,7 @@ def load(data: bytes | Path | onnx.ModelProto) -> Model:
         raise GraphError(
             problem(f"not a valid ONNX graph ({text})", where, "a valid file", "Export it again")
         ) from error
-    return _take_apart(proto, where)
+    return _take_apart(proto, calls, where)
 
 
 def _content(data: bytes | Path, where: str) -> bytes:
@@ -156,19 +157,27 @@ def _refuse(proto: onnx.ModelProto, where: str) -> None:
         refuse("it has local functions", "plain operators", "Inline them (onnx.inliner)")
     if graph.sparse_initializer:
         refuse("it has sparse weights", "dense tensors", "Export it without them")
-    for node in graph.node:
-        if node.domain not in ("", "ai.onnx"):
-            refuse(
-                f"operator {node.op_type} of the custom domain '{node.domain}'",
-                "operators of the ONNX standard only",
-                "Export it with standard operators",
-            )
-        if node.op_type in CONTROL_FLOW:
-            refuse(
-                f"control flow ({node.op_type})",
-                "a graph that is the same for every input",
-                "Export it without branches and loops on data",
-            )
+
+
+def _call(node: onnx.NodeProto, where: str) -> Call:
+    op = node.op_type
+    if node.domain not in ("", "ai.onnx"):
+        what = f"operator {op} of the custom domain '{node.domain}'"
+        expected = "operators of the ONNX standard only"
+        raise GraphError(problem(what, where, expected, "Export it with standard operators"))
+    if op in CONTROL_FLOW:
+        what, expected = f"control flow ({op})", "a graph that is the same for every input"
+        action = "Export it without branches and loops on data"
+        raise GraphError(problem(what, where, expected, action))
+    contents = tuple([attribute.SerializeToString() for attribute in node.attribute])
+    is_small = not contents or sum(map(len, contents)) <= _CACHED_BYTES
+    read = _attributes if is_small else _attributes.__wrapped__
+    try:
+        attributes = read(contents)
+    except (ValueError, TypeError, KeyError) as error:
+        what = f"an attribute of {op} ({' '.join(str(error).split())[:100]})"
+        raise GraphError(problem(what, where, "numbers, texts, tensors", "Export it")) from error
+    return Call(op, tuple(node.input), tuple(node.output), attributes, node)
 
 
 def _opset(proto: onnx.ModelProto, where: str) -> int:
@@ -189,8 +198,16 @@ def tensor_type(content: bytes) -> TensorType:
         return TensorType(0, ())
     if not tensor.HasField("shape"):
         return TensorType(tensor.elem_type, None)
-    sizes = (d.dim_value if d.HasField("dim_value") else 0 for d in tensor.shape.dim)
-    return TensorType(tensor.elem_type, tuple(sizes))
+    dims = tensor.shape.dim
+    sizes = tuple([d.dim_value if d.HasField("dim_value") else 0 for d in dims])
+    if not is_real(sizes):
+        raise BadShapeError(f"a tensor has the shape {'x'.join(map(str, sizes))}")
+    return TensorType(tensor.elem_type, sizes)
+
+
+def is_real(sizes: Sequence[int]) -> bool:
+    """Whether a tensor can have these sizes."""
+    return min(sizes, default=0) >= 0 and math.prod(sizes) <= ELEMENT_LIMIT
 
 
 def read_type(value: onnx.ValueInfoProto) -> TensorType:
@@ -198,11 +215,13 @@ def read_type(value: onnx.ValueInfoProto) -> TensorType:
     return tensor_type(value.type.SerializeToString())
 
 
-def _take_apart(proto: onnx.ModelProto, where: str) -> Model:
+def _take_apart(proto: onnx.ModelProto, calls: list[Call], where: str) -> Model:
     graph = proto.graph
     inside = {tensor.name: tensor for tensor in graph.initializer}
     inputs = {v.name: read_type(v) for v in graph.input if v.name not in inside}
     held = [tensor for tensor in graph.initializer if _is_weight(tensor)]
+    if not all(is_real(tensor.dims) for tensor in graph.initializer):
+        raise BadShapeError("an initializer of absurd sizes")
     data_name = _data_input(inputs, bool(inside), bool(held), where)
     if len(graph.output) != 1:
         what = f"{len(graph.output)} outputs"
@@ -216,13 +235,9 @@ def _take_apart(proto: onnx.ModelProto, where: str) -> Model:
         raise GraphError(problem(what, where, expected, "Export it with only the batch axis open"))
     weights = {name: (kind.sizes or (), kind.element_type) for name, kind in inputs.items()}
     weights |= {tensor.name: (tuple(tensor.dims), tensor.data_type) for tensor in held}
-    for name, shape in [(data_name, sizes), *((n, shape) for n, (shape, _) in weights.items())]:
-        if min(shape, default=0) < 0 or math.prod(shape) > ELEMENT_LIMIT:
-            what = f"'{name[:80]}' has the shape {'x'.join(map(str, shape))}"
-            raise GraphError(problem(what, where, "sizes of real tensors", "Choose smaller ones"))
     return Model(
         proto=proto,
-        calls=[_call(node, where) for node in graph.node],
+        calls=calls,
         opset=_opset(proto, where),
         data_name=data_name,
         data_shape=sizes[1:],
@@ -255,18 +270,6 @@ def _is_weight(tensor: TensorProto) -> bool:
     if tensor.data_type not in FLOATS or tensor.name.startswith("."):
         return False
     return math.prod(tensor.dims) > 1 or not tensor.name.startswith(GENERATED_NAMES)
-
-
-def _call(node: onnx.NodeProto, where: str) -> Call:
-    contents = tuple(attribute.SerializeToString() for attribute in node.attribute)
-    is_small = sum(map(len, contents)) <= _CACHED_BYTES
-    read = _attributes if is_small else _attributes.__wrapped__
-    try:
-        attributes = read(contents)
-    except (ValueError, TypeError, KeyError) as error:
-        what = f"an attribute of {node.op_type} ({' '.join(str(error).split())[:100]})"
-        raise GraphError(problem(what, where, "numbers, texts, tensors", "Export it")) from error
-    return Call(node.op_type, tuple(node.input), tuple(node.output), attributes, node)
 
 
 @lru_cache(maxsize=8192)

@@ -25,6 +25,8 @@ def put_in_order(nodes: list[Node], outputs: list[Ref]) -> list[Node]:
     """
     nodes = live_in(nodes, outputs)
     _trim(nodes, outputs)
+    for node in nodes:
+        node.label = _label(node.op, tuple(node.attributes.items()), node.shapes, node.types[0])
     heights = _heights(nodes)
     if not _has_level_branches(nodes, heights):
         return _arranged(nodes, outputs, heights, {}, {})
@@ -36,7 +38,7 @@ def put_in_order(nodes: list[Node], outputs: list[Ref]) -> list[Node]:
     def rank(operand: Operand) -> tuple:
         return _operand_rank(operand, colours, heights)
 
-    ranks = Search(nodes, outputs, _label, rank, written).settle(colours)
+    ranks = Search(nodes, outputs, rank, written).settle(colours)
     return _arranged(nodes, outputs, heights, colours, ranks)
 
 
@@ -84,17 +86,13 @@ def _rows(nodes: list[Node], outputs: list[Ref]) -> list[str]:
     rows = [HASH_VERSION]
     for node in nodes:
         operands = [_written(operand, place, weights) for operand in node.inputs]
-        rows.append("|".join([_label(node), *operands]))
+        rows.append("|".join([node.label, *operands]))
     rows += [f"out {place[ref.node]}.{ref.output}" for ref in outputs]
     return rows
 
 
-def _label(node: Node) -> str:
-    return _label_of(node.op, tuple(node.attributes.items()), node.shapes, node.types[0])
-
-
 @lru_cache(maxsize=16_384)
-def _label_of(op: str, items: tuple, shapes: tuple[Shape, ...], element_type: int) -> str:
+def _label(op: str, items: tuple, shapes: tuple[Shape, ...], element_type: int) -> str:
     attributes = [f"{key}={value!r}" for key, value in sorted(items)]
     sizes = ["x".join(f"{dim.scale}b{dim.offset}" for dim in shape) for shape in shapes]
     return f"{op} {attributes} {sizes} {element_type}"
@@ -141,10 +139,9 @@ def _has_level_branches(nodes: list[Node], heights: Mapping[Node, int]) -> bool:
 def _colours(nodes: list[Node], outputs: list[Ref]) -> dict[Node, str]:
     """A name-free digest per node, refined while that matters."""
     colours: dict[Node, str] = {}
-    labels = {node: _label(node) for node in nodes}
-    weight_colours: dict[str, str] = defaultdict(str)
+    weight_colours: dict[str, str] = {}
     for node in nodes:
-        colours[node] = _colour(node, labels[node], colours, weight_colours, "")
+        colours[node] = _colour(node, colours, weight_colours, "")
     count = len(set(colours.values()))
     visits = 0
     while visits < VISITS and _has_tied_operands(nodes, colours):
@@ -153,7 +150,7 @@ def _colours(nodes: list[Node], outputs: list[Ref]) -> dict[Node, str]:
         fresh: dict[Node, str] = {}
         for node in nodes:
             context = colours[node] + used_by[node]
-            fresh[node] = _colour(node, labels[node], fresh, weight_colours, context)
+            fresh[node] = _colour(node, fresh, weight_colours, context)
         colours = fresh
         previous, count = count, len(set(colours.values()))
         if count == previous:
@@ -163,7 +160,6 @@ def _colours(nodes: list[Node], outputs: list[Ref]) -> dict[Node, str]:
 
 def _colour(
     node: Node,
-    label: str,
     colours: dict[Node, str],
     weights: Mapping[str, str],
     context: str,
@@ -173,13 +169,13 @@ def _colour(
         if type(operand) is Ref:
             parts.append(f"r{colours[operand.node]}.{operand.output}")
         elif isinstance(operand, Weight):
-            shared = "".join([weights[source] for source in operand.sources])
+            shared = "".join([weights[source] for source in operand.sources]) if weights else ""
             parts.append(f"w{operand.shape}{operand.part}{len(operand.sources)}{shared}")
         else:
             parts.append(_constant_label(operand) if isinstance(operand, Constant) else "-")
     if node.op in COMMUTATIVE:
         parts.sort()
-    content = "|".join([label, context, *parts])
+    content = "|".join([node.label, context, *parts])
     return hashlib.blake2b(content.encode(), digest_size=12).hexdigest()
 
 

@@ -15,7 +15,7 @@ from onnx import defs, helper, numpy_helper, shape_inference
 
 from surrogate.errors import BadShapeError, GraphError, problem
 from surrogate.ir import Constant, Dim, Operand, Shape, Weight
-from surrogate.onnxfile import ELEMENT_LIMIT, Call, Model, tensor_type
+from surrogate.onnxfile import Call, Model, is_real, tensor_type
 
 PROBES = (1, 3)  # the batch sizes at which every graph is checked
 STEP = PROBES[1] - PROBES[0]
@@ -69,7 +69,7 @@ def _lean(model: Model) -> onnx.ModelProto:
     lean.opset_import.extend(source.opset_import)
     graph = lean.graph
     graph.name = "net"
-    graph.node.extend(source.graph.node)
+    graph.node.MergeFrom(source.graph.node)
     for node in graph.node if any(call.op in KEEPING for call in model.calls) else ():
         if node.op_type in KEEPING:
             node.CopyFrom(helper.make_node("Identity", node.input[:1], node.output[:1]))
@@ -129,7 +129,7 @@ def join(first: Sizes, second: Sizes) -> Shape:
             raise BadShapeError(f"a dimension is {a} at batch {PROBES[0]} and {b} at {PROBES[1]}")
         dims.append(Dim(scale, a - scale * PROBES[0]))
     for sizes in (first, second):
-        if min(sizes, default=1) < 0 or math.prod(sizes) > ELEMENT_LIMIT:
+        if not is_real(sizes):
             raise BadShapeError(f"the shape {'x'.join(map(str, sizes))}")
     return tuple(dims)
 

@@ -50,7 +50,7 @@ def identity(node: Node) -> tuple:
     keys = [operand_key(operand) for operand in node.inputs]
     attributes = node.attributes
     if node.op in COMMUTATIVE and len(keys) > 1:
-        keys.sort(key=repr)
+        keys.sort(key=hash)  # any order that equal keys share
     known = tuple(sorted(attributes.items())) if attributes else ()
     return node.op, known, tuple(keys), node.shapes
 

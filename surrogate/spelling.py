@@ -5,6 +5,7 @@ Attributes: k kernel, s stride, d dilation, g groups, p padding, c channels in a
 
 import operator
 from collections.abc import Mapping
+from functools import lru_cache
 
 import numpy as np
 from onnx import defs
@@ -23,6 +24,8 @@ def data_input(node: Node) -> Ref:
 
 def int_tuple(value: object) -> tuple[int, ...] | None:
     """A list of whole numbers from an attribute, an array or a constant operand."""
+    if type(value) is tuple:
+        return value
     if isinstance(value, Constant):
         value = value.data[0] if value.data is not None else None
     if value is None:
@@ -52,15 +55,19 @@ def keep_epsilon(node: Node, raw: Raw) -> None:
 
 def keep_attributes(node: Node, raw: Raw) -> None:
     """Keep the attributes that are not the default."""
-    if node.op == "Input":
+    if not raw:
         return
-    schema = defs.get_schema(node.op, "")
+    defaults = _defaults(node.op)
     for key, value in raw.items():
-        known = schema.attributes.get(key)
-        default = known.default_value if known is not None else None
-        if default is not None and default.type and _plain(default) == value:
-            continue
-        node.attributes[key] = _printable(value)
+        default = defaults.get(key)
+        if default is None or default != value:
+            node.attributes[key] = _printable(value)
+
+
+@lru_cache(maxsize=512)
+def _defaults(op: str) -> dict[str, object]:
+    known = defs.get_schema(op, "").attributes
+    return {key: _plain(a.default_value) for key, a in known.items() if a.default_value.type}
 
 
 def _plain(default: object) -> object:
@@ -73,4 +80,4 @@ def _plain(default: object) -> object:
 def _printable(value: object) -> Attribute:
     if isinstance(value, np.ndarray):
         return Constant((value, value), ()).digest
-    return value  # type: ignore[return-value]
+    return value + 0.0 if isinstance(value, float) else value  # type: ignore[return-value]

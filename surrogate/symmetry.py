@@ -28,8 +28,6 @@ class Search:
 
     nodes: list[Node]
     outputs: list[Ref]
-    label: Callable[[Node], str]
-    """What a node is by itself."""
     rank: Rank
     """The order of operands, as far as it is known."""
     written: Callable[[Mapping[Vertex, int]], str]
@@ -113,7 +111,7 @@ class Search:
     def _label(self, operand: Operand) -> tuple:
         """What an operand is, apart from which one."""
         if isinstance(operand, Ref):
-            return "ref", operand.output, self.label(operand.node)
+            return "ref", operand.output, operand.node.label
         if isinstance(operand, Weight):
             return "weight", len(operand.sources), operand.shape, operand.part
         return "fixed", self.rank(operand)

@@ -11,6 +11,10 @@ The weights of Conv, Linear, norms and recurrences follow from their attributes 
 The batch axis is left out where it comes first and written as B elsewhere.
 """
 
+from bisect import bisect_right
+from collections import defaultdict
+from functools import lru_cache
+
 from surrogate.cost import GATES
 from surrogate.ir import BATCH, Attribute, Constant, Dim, Node, Operand, Ref, Shape, Weight
 
@@ -42,9 +46,14 @@ def fold(lines: list[str]) -> list[str]:
     folded: list[str] = []
     numbers: dict[str, int] = {}
     ids = [numbers.setdefault(line, len(numbers)) for line in lines]
+    places: dict[int, list[int]] = defaultdict(list)
+    for place, number in enumerate(ids):
+        places[number].append(place)
     start = 0
     while start < len(lines):
-        saved, period, count = _longest_run(ids, start)
+        same = places[ids[start]]
+        ends = same[bisect_right(same, start) : bisect_right(same, start + LONGEST_BLOCK)]
+        saved, period, count = _longest_run(ids, start, ends)
         if saved < FEWEST_SAVED:
             folded.append(lines[start])
             start += 1
@@ -68,11 +77,15 @@ def unfold(lines: list[str]) -> list[str]:
     return unfolded
 
 
-def _longest_run(ids: list[int], start: int) -> tuple[int, int, int]:
-    """Saved lines, period and repetitions of the best block that begins here."""
+def _longest_run(ids: list[int], start: int, ends: list[int]) -> tuple[int, int, int]:
+    """Saved lines, period and repetitions of the best block that begins here.
+
+    `ends` are the places behind `start`, within reach, where the same line stands again.
+    """
     best = (0, 0, 0)
-    for period in range(1, min(LONGEST_BLOCK, (len(ids) - start) // 2) + 1):
-        block = ids[start : start + period]
+    for end in ends:
+        period = end - start
+        block = ids[start:end]
         count = 1
         while ids[start + count * period : start + (count + 1) * period] == block:
             count += 1
@@ -81,23 +94,34 @@ def _longest_run(ids: list[int], start: int) -> tuple[int, int, int]:
 
 
 def _line(node: Node, index: int, place: dict[Node, int], seen: dict) -> str:
-    words = [node.op]
-    channels = node.attributes.get("c")
-    attributes = {key: value for key, value in node.attributes.items() if key != "c"}
-    words += [_attribute(key, attributes[key]) for key in sorted(attributes, key=_attribute_rank)]
-    if isinstance(channels, tuple):
-        words.append(f"{channels[0]}>{channels[1]}")
-    words += _layer_variant(node)
     operands = [
         _operand(operand, index, slot, node.op, place, seen)
         for slot, operand in enumerate(node.inputs)
     ]
     operands = [word for word in operands if word]
-    data = [word for word in operands if not (word[0] == "=" and node.op in LAYERS)]
+    is_layer = node.op in LAYERS
+    data = [word for word in operands if not (word[0] == "=" and is_layer)]
     if data == ["^1"]:
         operands.remove("^1")
-    words += operands
-    return " ".join([*words, f"@{_size(node.shape)}"])
+    return " ".join([_head(node), *operands, f"@{_size(node.shape)}"])
+
+
+def _head(node: Node) -> str:
+    """The words before the operands."""
+    has_weights = node.op in LAYERS
+    count = sum([isinstance(operand, Weight) for operand in node.inputs]) if has_weights else 0
+    return _words(node.op, tuple(node.attributes.items()), count)
+
+
+@lru_cache(maxsize=16_384)
+def _words(op: str, items: tuple[tuple[str, Attribute], ...], weight_count: int) -> str:
+    attributes = dict(items)
+    channels = attributes.pop("c", None)
+    words = [op]
+    words += [_attribute(key, attributes[key]) for key in sorted(attributes, key=_attribute_rank)]
+    if isinstance(channels, tuple):
+        words.append(f"{channels[0]}>{channels[1]}")
+    return " ".join([*words, *_layer_variant(op, weight_count)])
 
 
 def _attribute_rank(key: str) -> tuple[int, str]:
@@ -120,14 +144,13 @@ def _number(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value).replace(" ", "")
 
 
-def _layer_variant(node: Node) -> list[str]:
+def _layer_variant(op: str, count: int) -> list[str]:
     """Says so where a layer has fewer weights than usual."""
-    count = sum(isinstance(operand, Weight) for operand in node.inputs)
-    if node.op in ("Conv", "ConvTranspose", "Linear"):
+    if op in ("Conv", "ConvTranspose", "Linear"):
         return ["nobias"] if count == 1 else []
-    if node.op in GATES:
+    if op in GATES:
         return ["nobias"] if count == 2 else []
-    if node.op in LAYERS:
+    if op in LAYERS:
         return {0: ["noaffine"], 1: ["nobias"]}.get(count, [])
     return []
 
@@ -135,18 +158,13 @@ def _layer_variant(node: Node) -> list[str]:
 def _operand(
     operand: Operand, index: int, slot: int, op: str, place: dict[Node, int], seen: dict
 ) -> str:
-    match operand:
-        case Ref():
-            output = f".{operand.output}" if operand.output else ""
-            if place[operand.node] == 0:
-                return "IN"
-            return f"^{index - place[operand.node]}{output}"
-        case Weight():
-            return _weight(operand, index, slot, op, seen)
-        case Constant():
-            return _constant(operand)
-        case _:
-            return "-"
+    if type(operand) is Ref:
+        output = f".{operand.output}" if operand.output else ""
+        back = place[operand.node]
+        return f"^{index - back}{output}" if back else "IN"
+    if isinstance(operand, Weight):
+        return _weight(operand, index, slot, op, seen)
+    return _constant(operand) if isinstance(operand, Constant) else "-"
 
 
 def _weight(weight: Weight, index: int, slot: int, op: str, seen: dict) -> str:
@@ -167,6 +185,7 @@ def _constant(constant: Constant) -> str:
     return f"#{constant.digest if scalar is None else _number(scalar)}{shape}"
 
 
+@lru_cache(maxsize=16_384)
 def _size(shape: Shape) -> str:
     if shape[:1] == (BATCH,):
         return "x".join(map(_dim, shape[1:])) or "1"
