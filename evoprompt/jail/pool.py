@@ -1,39 +1,45 @@
-"""Several zygotes, each driven by a thread of its own while a list of jobs is worked off.
+"""Several workers, each driven by a thread of its own while a list of jobs is worked off.
 
-In: jobs. Out: their outcomes, in the order in which they end. Not promised: any order; jobs that
+In: jobs. Out: their results, in the order in which they end. Not promised: any order; jobs that
 were running when the caller stops listening are killed and lost.
 """
 
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from evoprompt.jail.limits import Limits, Outcome
 from evoprompt.jail.zygote import Zygote
 
 Job = tuple[str, bytes, Limits]
-_Ended = queue.SimpleQueue[tuple[int, Outcome | BaseException]]
+JobT = TypeVar("JobT", contravariant=True)
+ResultT = TypeVar("ResultT", covariant=True)
 
 
-class JailPool:
-    """`workers` zygotes, started at the first use, in parallel; see `Zygote` for the arguments."""
+class Worker(Protocol[JobT, ResultT]):
+    """Does one job at a time; it holds one zygote or several."""
 
-    def __init__(
-        self,
-        workers: int,
-        warm: Sequence[str],
-        *,
-        threads: int = 1,
-        pass_gpu: bool = False,
-        confined: bool = True,
-    ) -> None:
-        def new_zygote() -> Zygote:
-            return Zygote(warm, threads=threads, pass_gpu=pass_gpu, confined=confined)
+    def start(self) -> tuple[str, ...]:
+        """Start; what this machine cannot give, in sentences for a person."""
+        ...
 
-        self._new_zygote = new_zygote
-        self._zygotes = [new_zygote() for _ in range(workers)]
+    def run(self, job: JobT) -> ResultT:
+        """Do one job; after a `close` in another thread it raises JailError."""
+        ...
+
+    def close(self) -> None:
+        """End everything that runs."""
+        ...
+
+
+class Pool(Generic[JobT, ResultT]):
+    """`workers` workers in parallel, started at the first use."""
+
+    def __init__(self, workers: int, new_worker: Callable[[], Worker[JobT, ResultT]]) -> None:
+        self._new_worker = new_worker
+        self._workers = [new_worker() for _ in range(workers)]
 
     def __enter__(self) -> Self:
         return self
@@ -46,30 +52,30 @@ class JailPool:
     ) -> None:
         self.close()
 
-    def imap(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Outcome]]:
-        """Yield (position in `jobs`, outcome) in the order of completion.
+    def imap(self, jobs: Sequence[Any]) -> Iterator[tuple[int, ResultT]]:
+        """Yield (position in `jobs`, result) in the order of completion.
 
         Raises:
             JailError: As `Zygote.run`; the other jobs are given up.
         """
         waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
-        ended: _Ended = queue.SimpleQueue()
+        ended: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
         for index in range(len(jobs)):
             waiting.put(index)
 
         drivers = [
-            threading.Thread(target=_drive, args=(zygote, jobs, waiting, ended), daemon=True)
-            for zygote in self._zygotes[: len(jobs)]
+            threading.Thread(target=_drive, args=(worker, jobs, waiting, ended), daemon=True)
+            for worker in self._workers[: len(jobs)]
         ]
         for driver in drivers:
             driver.start()
         is_complete = False
         try:
             for _ in jobs:
-                index, outcome = ended.get()
-                if isinstance(outcome, BaseException):
-                    raise outcome
-                yield index, outcome
+                index, result = ended.get()
+                if isinstance(result, BaseException):
+                    raise result
+                yield index, result
             is_complete = True
         finally:
             if not is_complete:
@@ -77,33 +83,68 @@ class JailPool:
             for driver in drivers:
                 driver.join()
 
+    def start(self) -> tuple[str, ...]:
+        """Start the first worker; what this machine cannot give, in sentences for a person.
+
+        Raises:
+            JailError: As `Zygote.start`.
+        """
+        return self._workers[0].start()
+
     def close(self) -> None:
-        """End all zygotes and whatever they run."""
-        for zygote in self._zygotes:
-            zygote.close()
+        """End all workers and whatever they run."""
+        for worker in self._workers:
+            worker.close()
 
     def _start_over(self, waiting: queue.SimpleQueue[int]) -> None:
-        """Drop the jobs that wait, kill those that run, take fresh zygotes for the next call."""
+        """Drop the jobs that wait, kill those that run, take fresh workers for the next call."""
         while not waiting.empty():
             try:
                 waiting.get_nowait()
             except queue.Empty:
                 break
         self.close()
-        self._zygotes = [self._new_zygote() for _ in self._zygotes]
+        self._workers = [self._new_worker() for _ in self._workers]
 
 
 def _drive(
-    zygote: Zygote, jobs: Sequence[Job], waiting: queue.SimpleQueue[int], ended: _Ended
+    worker: Worker[Any, Any],
+    jobs: Sequence[Any],
+    waiting: queue.SimpleQueue[int],
+    ended: queue.SimpleQueue[tuple[int, Any]],
 ) -> None:
-    """Give one zygote jobs until none waits; its error goes to the caller, who raises it."""
+    """Give one worker jobs until none waits; its error goes to the caller, who raises it."""
     while True:
         try:
             index = waiting.get_nowait()
         except queue.Empty:
             return
         try:
-            ended.put((index, zygote.run(*jobs[index])))
+            ended.put((index, worker.run(jobs[index])))
         except BaseException as error:
             ended.put((index, error))
             return
+
+
+class _OneZygote:
+    """A worker that runs every job in its zygote."""
+
+    def __init__(self, zygote: Zygote) -> None:
+        self._zygote = zygote
+
+    def start(self) -> tuple[str, ...]:
+        self._zygote.start()
+        return self._zygote.missing
+
+    def run(self, job: Job) -> Outcome:
+        return self._zygote.run(*job)
+
+    def close(self) -> None:
+        self._zygote.close()
+
+
+class JailPool(Pool[Job, Outcome]):
+    """`workers` zygotes; see `Zygote` for the other arguments."""
+
+    def __init__(self, workers: int, warm: Sequence[str], **settings: Any) -> None:
+        super().__init__(workers, lambda: _OneZygote(Zygote(warm, **settings)))

@@ -36,8 +36,15 @@ class Zygote:
     Args:
         warm: "module:function" names that are called once at the start: imports, first traces.
         threads: CPU threads that a job may use; the zygote itself uses one.
-        pass_gpu: Let jobs see the GPU (never touch it in `warm`: CUDA does not survive a fork).
-        confined: Landlock and seccomp, where the machine has them; False is for tests.
+        multithreaded: Let jobs start threads, even if `threads` is one.
+        pass_gpu: Let jobs use the GPU (never touch it in `warm`: CUDA does not survive a fork).
+        packages: Folders or modules of site-packages that jobs may read, beside torch, numpy, onnx.
+        reuse: Jobs that a child may serve, one after the other; more than one only for trusted
+            functions that read untrusted bytes.
+        unsafe: Run also where Landlock or seccomp is missing.
+        confined: False confines nothing: for tests.
+        lacking: Parts of the protection ("landlock", "seccomp", "namespaces") that are taken to be
+            missing: for tests.
     """
 
     def __init__(
@@ -45,21 +52,33 @@ class Zygote:
         warm: Sequence[str],
         *,
         threads: int = 1,
+        multithreaded: bool = False,
         pass_gpu: bool = False,
+        packages: Sequence[str] = (),
+        reuse: int = 1,
+        unsafe: bool = False,
         confined: bool = True,
+        lacking: Sequence[str] = (),
     ) -> None:
         self._settings: dict[str, Any] = {
             "warm": list(warm),
             "threads": threads,
+            "multithreaded": multithreaded,
             "pass_gpu": pass_gpu,
+            "packages": list(packages),
+            "reuse": reuse,
+            "unsafe": unsafe,
             "confined": confined,
+            "lacking": list(lacking),
         }
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._is_closed = False
         self._lock = threading.Lock()
         self.available: dict[str, bool] = {}
-        """After the start: whether this machine gave "landlock" and "seccomp"."""
+        """After the start: whether this machine gave "landlock", "seccomp" and "namespaces"."""
+        self.missing: tuple[str, ...] = ()
+        """After the start: what this machine cannot give, in sentences for a person."""
 
     def __enter__(self) -> Self:
         return self
@@ -81,7 +100,8 @@ class Zygote:
         """Start and warm the zygote unless it runs; `run` does it by itself.
 
         Raises:
-            JailError: The platform has no such jail, or the warm-up failed.
+            JailError: The platform has no such jail, or the warm-up failed; without Landlock or
+                seccomp it is refused, unless `unsafe`.
         """
         if self._control is not None:
             return
@@ -170,6 +190,14 @@ class Zygote:
             except BaseException:
                 self._stop()
                 raise
+        if "refused" in report:
+            self._stop()
+            raise JailError(
+                f"candidates are not run on this machine: {report['refused']}. Expected Linux 5.13 "
+                "or later on x86-64 or ARM64, with Landlock and seccomp switched on. Run evoprompt "
+                "in a container or virtual machine that holds nothing of value, with "
+                "--screen.unsafe if it lacks them too."
+            )
         if "error" in report:
             self._stop()
             self._refuse_if_closed()
@@ -179,6 +207,7 @@ class Zygote:
                 "Check the installation (`make setup`) and the free memory."
             )
         self.available = report["available"]
+        self.missing = tuple(report["missing"])
 
     def _stop(self) -> None:
         """Close the socket, on which the zygote kills its job and ends; kill it if it does not."""
