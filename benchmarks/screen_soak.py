@@ -51,7 +51,7 @@ BAD = {
     "forward_error": _NET.format("return self.head(x[:, :, :7])"),
     "wrong_output": _NET.format("return x"),
     "not_finite": _NET.format("return self.head(x.flatten(1)) / 0.0"),
-    "batch_dependent": _NET.format("return self.head(x.reshape(3, 40))"),
+    "batch_dependent": _NET.format("return self.head(x.reshape(2, 40))"),
     "syntax": _NET.format("return self.head(x"),
     "forbidden_name": _NET.format("return open('/etc/passwd')"),
     "crashed": _NET.format(
