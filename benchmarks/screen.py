@@ -1,6 +1,6 @@
 """What the screen costs: candidates a second and core, graph production, depth, and the jail.
 
-    python benchmarks/screen.py [--count 40] [--rounds 6]
+    python benchmarks/screen.py [--count 40] [--rounds 12]
 
 Seven nets (benchmarks/nets), each a program under the contract; every candidate gets a comment of
 its own, so that no cache answers. In four parts:
@@ -190,7 +190,7 @@ def jail_overhead(rounds: int, progress: Progress, console: Console) -> dict[str
 def main() -> None:
     parser = argparse.ArgumentParser(description="What the screen costs.")
     parser.add_argument("--count", type=int, default=40, help="candidates of each net in the mix")
-    parser.add_argument("--rounds", type=int, default=6, help="pairs with and without the jail")
+    parser.add_argument("--rounds", type=int, default=12, help="pairs with and without the jail")
     given = parser.parse_args()
     # More BLAS threads than workers would measure each other; torch reads it when it is imported.
     os.environ["OMP_NUM_THREADS"] = "1"
