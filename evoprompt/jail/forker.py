@@ -21,7 +21,7 @@ import time
 import traceback
 from typing import Any
 
-from evoprompt.jail import confine, job, kernel, watch, wire
+from evoprompt.jail import confine, job, kernel, pages, watch, wire
 from evoprompt.jail.ended import Ended, judge
 from evoprompt.jail.keeper import Keeper
 from evoprompt.jail.limits import Limits
@@ -65,9 +65,10 @@ def _start(control: socket.socket) -> "Forker | Keeper":
         threads = settings["multithreaded"] or settings["threads"] > 1
         confinement = confine.prepare(settings["packages"], threads, settings["pass_gpu"], missing)
         kernel.drop_privileges()
-    kernel.hide_memory()
     gc.collect()
     gc.freeze()  # the collector would touch, and so copy, every page shared with the children
+    pages.join()
+    kernel.hide_memory()
     setting = job.Setting(confinement, settings["threads"], os.getpid(), counts)
     wire.send(control, {"ready": os.getpid(), **_report(missing, settings["confined"])})
     return _forker(control, setting, settings)

@@ -33,6 +33,12 @@ def call(number: int, *arguments: object) -> int:
     return result
 
 
+def advise(address: int, length: int, advice: int) -> bool:
+    """Call madvise; whether the kernel followed."""
+    span = ctypes.c_void_p(address), ctypes.c_size_t(length)
+    return LIBC.madvise(*span, ctypes.c_int(advice)) == 0
+
+
 def adopt_orphans() -> None:
     """Make this process the parent of every descendant whose own parent dies."""
     prctl(_PR_SET_CHILD_SUBREAPER, 1)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from evoprompt.jail.limits import Limits
 
 STILL = "still"
-_STILL_SECONDS = 2.0
+_LOOK_SECONDS = 1.0  # between two looks at a child's CPU clock
 _STILL_CPU_SECONDS = 0.001
 _GIVE_UP_SECONDS = 5.0  # for killing what a job left behind
 
@@ -55,8 +55,8 @@ def watch(
 ) -> tuple[bytearray, str | None]:
     """Send the request, collect the answer until it is whole, or the child gone or over a limit.
 
-    A child that sleeps and uses no CPU for two seconds (half of a shorter limit) has hung: nothing
-    that a job needs waits for the outside, except for a GPU, hence `may_wait`.
+    A child that sleeps and uses no CPU for a second (a quarter of a shorter limit) has hung:
+    nothing that a job needs waits for the outside, except for a GPU, hence `may_wait`.
     """
     data = bytearray()
     talk = _Talk(child, control, request, data, limits.output_bytes + 64)  # a header comes first
@@ -112,7 +112,7 @@ class _Pulse:
     def __init__(self, process: int, seconds: float) -> None:
         self._process = process
         self._end = time.monotonic() + seconds
-        self._interval = min(_STILL_SECONDS, seconds / 2)
+        self._interval = min(_LOOK_SECONDS, seconds / 4)
         self._last_cpu = -1.0
 
     def seconds_to_wait(self) -> float:

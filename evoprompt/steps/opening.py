@@ -122,7 +122,7 @@ def _open_rooms(folder: Path, settings: SearchSettings, ledger: Ledger, watch: W
         templates=templates,
         engine=engine,
         screener=Screener(settings.screen, task.shape, folder),
-        trainer=Trainer(settings.train, task),
+        trainer=Trainer(settings.train, task, settings.screen.unsafe),
         archive=Archive(settings.archive),
         surrogate=surrogate,
         watch=watch,

@@ -3,7 +3,9 @@
 In: the ONNX graph whose weights are graph inputs, the safetensors that training sent back, and
 inputs. Out: logits, and from them which examples are right. onnxruntime runs in a jailed process of
 its own, one for each measurement: a crash there is a rejected candidate and nothing more, and it
-never sees a label. Weights are data: safetensors only, and they must fit the graph exactly.
+never sees a label. Weights are data: safetensors only, and they must fit the graph exactly. A graph
+that reads an example's company in its batch is rejected: it could learn from the examples it is
+measured on.
 """
 
 import io
@@ -18,8 +20,13 @@ from evoprompt.train.message import BadMessageError, pack, unpack
 
 if TYPE_CHECKING:
     import onnx
+    import onnxruntime
 
 BATCH_SIZE = 500
+CHECKED_COUNT = 64  # examples that are run again, beside others
+CHECKED_BATCH_SIZE = 7
+ROW_TOLERANCE = 1e-3  # between an example's logits in two batches, of the largest logit
+CHANGED_SHARE = 1 / 16  # rounding and argmax may tip over for a few examples
 SECONDS_LIMIT = 120.0
 MEMORY_MB = 4096
 INPUT_NAME = "input"
@@ -133,7 +140,7 @@ def run_graph(payload: bytes) -> bytes:
     if isinstance(model, Rejected):
         return _refused(model)
     x = np.load(io.BytesIO(x_bytes), allow_pickle=False)
-    logits = _logits(model, x, header["num_classes"])
+    logits = _measured(model, x, header["num_classes"])
     return _refused(logits) if isinstance(logits, Rejected) else pack({}, logits.tobytes())
 
 
@@ -141,8 +148,8 @@ def _refused(why: Rejected) -> bytes:
     return pack({"reason": why.reason.value, "detail": why.detail})
 
 
-def _logits(model: bytes, x: np.ndarray, num_classes: int) -> np.ndarray | Rejected:
-    """Run the model in batches, one thread."""
+def _measured(model: bytes, x: np.ndarray, num_classes: int) -> np.ndarray | Rejected:
+    """Run the model on all of x, and on some examples again in other company."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -150,21 +157,46 @@ def _logits(model: bytes, x: np.ndarray, num_classes: int) -> np.ndarray | Rejec
     options.log_severity_level = 4
     try:
         session = onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
-        rows = [
-            np.asarray(session.run(None, {INPUT_NAME: x[start : start + BATCH_SIZE]})[0])
-            for start in range(0, len(x), BATCH_SIZE)
-        ]
+        logits = _logits(session, x, num_classes, BATCH_SIZE)
+        if isinstance(logits, Rejected):
+            return logits
+        rows = np.random.default_rng(0).permutation(len(x))[:CHECKED_COUNT]
+        again = _logits(session, x[rows], num_classes, CHECKED_BATCH_SIZE)
     except Exception as error:  # the wall: onnxruntime's errors have no common base
         return rejected(Stage.TRAIN, Reason.INVALID_GRAPH, f"onnxruntime: {error}")
-    wanted = [
-        (min(BATCH_SIZE, len(x) - start), num_classes) for start in range(0, len(x), BATCH_SIZE)
-    ]
-    shapes = [part.shape for part in rows]
-    if shapes != wanted:
-        first = next(pair for pair in zip(shapes, wanted, strict=True) if pair[0] != pair[1])
-        detail = f"the output has shape {first[0]}, expected {first[1]}"
+    if isinstance(again, Rejected):
+        return again
+    changed = changed_rows(logits[rows], again)
+    if changed.mean() > CHANGED_SHARE:
+        detail = (
+            f"the logits of {changed.sum()} of {len(rows)} examples change with the others in "
+            "their batch"
+        )
         return rejected(Stage.TRAIN, Reason.BATCH_DEPENDENT, detail)
-    return np.concatenate(rows).astype(np.float32)
+    return logits
+
+
+def _logits(
+    session: "onnxruntime.InferenceSession", x: np.ndarray, num_classes: int, batch_size: int
+) -> np.ndarray | Rejected:
+    """Run the session in batches; each must give one row of logits for each example."""
+    parts = []
+    for start in range(0, len(x), batch_size):
+        batch = x[start : start + batch_size]
+        part = np.asarray(session.run(None, {INPUT_NAME: batch})[0])
+        if part.shape != (len(batch), num_classes):
+            detail = f"the output has shape {part.shape}, expected {(len(batch), num_classes)}"
+            return rejected(Stage.TRAIN, Reason.BATCH_DEPENDENT, detail)
+        parts.append(part)
+    return np.concatenate(parts).astype(np.float32)
+
+
+def changed_rows(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Which examples got other logits beyond what float arithmetic explains, bool (N,)."""
+    finite = first[np.isfinite(first)]
+    tolerance = ROW_TOLERANCE * max(1e-6, float(np.abs(finite).max(initial=0.0)))
+    is_same = np.isclose(first, second, rtol=0.0, atol=tolerance, equal_nan=True)
+    return np.asarray(~is_same.all(axis=1))
 
 
 def correct(logits: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -186,10 +218,10 @@ def why_killed(outcome: Outcome) -> Rejected:
 
 
 class Evaluator:
-    """A jail for onnxruntime; `close` it, or use it in a `with`."""
+    """A jail for onnxruntime; `close` it, or use it in a `with`. `unsafe` as in `JailPool`."""
 
-    def __init__(self) -> None:
-        self._pool = JailPool(1, ["evoprompt.train.evaluate:warm"])
+    def __init__(self, unsafe: bool = False) -> None:
+        self._pool = JailPool(1, ["evoprompt.train.evaluate:warm"], unsafe=unsafe)
         self._pool.__enter__()
 
     def logits(

@@ -34,18 +34,21 @@ HEADER_BYTES = 1 << 16  # room for the curve and the names in an answer
 _TRAIN = "evoprompt.train.child:train"
 _OUTPUTS = "evoprompt.train.child:outputs"
 _GPU = Path("/dev/nvidiactl")
+_GPU_PACKAGES = ("accelerate", "safetensors", "psutil")  # imported when CUDA starts
 _OWN_REASONS = {Reason.DIVERGED, Reason.TRAIN_ERROR, Reason.MEMORY_LIMIT}
 
 
 class Trainer:
     """Training workers and the evaluator of one run; `close` it, or use it in a `with`.
 
+    `unsafe` runs them also where the machine has no Landlock or no seccomp.
+
     Raises:
         ConfigError: A GPU was asked for and there is none.
         JailError: The machine cannot run candidates as safely as asked.
     """
 
-    def __init__(self, settings: TrainSettings, task: TaskFiles):
+    def __init__(self, settings: TrainSettings, task: TaskFiles, unsafe: bool = False):
         self.settings = settings
         self.task = task
         self.device = _device(settings.device)
@@ -55,10 +58,13 @@ class Trainer:
             settings.workers,
             ["evoprompt.train.child:warm"],
             threads=1,
+            multithreaded=True,
             pass_gpu=self.device == "cuda",
+            packages=_GPU_PACKAGES if self.device == "cuda" else (),
+            unsafe=unsafe,
         )
         self._pool.__enter__()
-        self._evaluator = Evaluator()
+        self._evaluator = Evaluator(unsafe)
 
     def recipe_key(self) -> str:
         """What a result depends on beside graph, seed and split: recipe, data, kind of device."""

@@ -13,12 +13,13 @@ from evoprompt.candidate import Reason, Rejected
 from evoprompt.train.child import build
 from evoprompt.train.evaluate import (
     Evaluator,
+    changed_rows,
     correct,
     put_weights,
     read_weights,
     wanted_weights,
 )
-from tests.train.conftest import CNN, record
+from tests.train.conftest import CNN, HEAD, record
 
 Weights = dict[str, np.ndarray]
 
@@ -158,3 +159,38 @@ def test_what_is_no_graph_is_rejected_and_the_evaluator_lives_on(
     assert found.reason == Reason.INVALID_GRAPH
     assert isinstance(evaluator.logits(b"\x00garbage", b"", x, 10), Rejected)
     assert isinstance(evaluator.logits(graph, packed(weights), x, 10), np.ndarray)
+
+
+COMPANY = """
+class Net(nn.Module):
+    def __init__(self, in_shape, num_classes):
+        super().__init__()
+        self.head = nn.LazyLinear(num_classes)
+
+    def forward(self, x):
+        logits = self.head(x.flatten(1))
+        return logits - logits.mean({axis}, keepdim=True)
+"""
+
+
+@pytest.mark.parametrize(("axis", "is_rejected"), [(0, True), (1, False)])
+def test_a_graph_that_reads_other_examples_of_the_batch_is_rejected(
+    axis: int, is_rejected: bool, evaluator: Evaluator
+):
+    source = HEAD + COMPANY.format(axis=axis)
+    net = build(source, (1, 8, 8), 10).eval()
+    weights = {name: value.numpy() for name, value in net.state_dict().items()}
+    x = np.random.default_rng(0).standard_normal((1003, 1, 8, 8)).astype(np.float32)
+    found = evaluator.logits(record(source), packed(weights), x, 10)
+    assert isinstance(found, Rejected) == is_rejected
+    if isinstance(found, Rejected):
+        assert found.reason == Reason.BATCH_DEPENDENT
+        assert "64 of 64 examples" in found.detail
+
+
+def test_a_few_examples_that_tip_over_are_rounding_and_nan_equals_nan():
+    first = np.array([[1.0, 2.0], [np.nan, 5.0], [3.0, np.inf]], np.float32)
+    assert changed_rows(first, first + np.float32(1e-6)).tolist() == [False, False, False]
+    second = first.copy()
+    second[0, 0], second[1, 0] = 1.1, 0.0
+    assert changed_rows(first, second).tolist() == [True, True, False]
