@@ -1,20 +1,19 @@
 """From sources to graphs, on as many workers as the settings say.
 
 In: sources. Out: `Screened` or `Rejected`, in the order of the sources; each graph is a file of
-the run folder, named by its candidate. A program that was screened before is not run again. The
+the run folder, named by its candidate. Equal programs are run once. The
 same source gives the same record and the same bytes; only a rejection for a time limit depends on
 the clock.
 """
 
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from evoprompt.candidate import Rejected, Screened, TaskShape, candidate_id
+from evoprompt.candidate import Rejected, Screened, TaskShape
 from evoprompt.config import ScreenSettings
 from evoprompt.jail.pool import Pool
-from evoprompt.screen.line import Line, Verdict
+from evoprompt.screen.line import Claims, Line, Verdict
 from evoprompt.screen.rules import Prepared, prepare
 from evoprompt.storage import write_atomically
 
@@ -37,7 +36,6 @@ class Screener:
         self.shape = shape
         self.run_folder = run_folder
         self._lines = Pool(settings.workers, lambda: Line(settings, shape, confined))
-        self._known: dict[str, Screened | Rejected] = {}
 
     def start(self) -> tuple[str, ...]:
         """Start one worker; what this machine's jail lacks, in sentences for a person.
@@ -60,12 +58,27 @@ class Screener:
             JailError: The zygotes do not start or keep dying.
             StorageError: A graph cannot be written.
         """
-        batch = _Batch(self.prepare, sources, self._known)
-        done = 0
-        for index, verdict in self._lines.imap(batch):
-            ...
-        return []
+        claims = Claims()
+        verdicts: list[Verdict | None] = [None] * len(sources)
+        answers: dict[str, Screened | Rejected] = {}
+        jobs = [(source, claims) for source in sources]
+        for done, (index, verdict) in enumerate(self._lines.imap(jobs), start=1):
+            if isinstance(verdict.answer, Screened):
+                write_atomically(self.run_folder / verdict.answer.graph_path, verdict.graph)
+            if verdict.answer is not None and verdict.candidate:
+                answers[verdict.candidate] = verdict.answer
+            verdicts[index] = replace(verdict, graph=b"")
+            if progress is not None:
+                progress(done)
+        return [_answer(verdict, answers) for verdict in verdicts if verdict is not None]
 
     def close(self) -> None:
         """End the zygotes and whatever they run."""
         self._lines.close()
+
+
+def _answer(verdict: Verdict, answers: dict[str, Screened | Rejected]) -> Screened | Rejected:
+    answer = verdict.answer or answers[verdict.candidate]
+    if isinstance(answer, Screened):
+        return replace(answer, adapted=verdict.adapted)
+    return answer

@@ -32,6 +32,9 @@ def net(init: str, forward: str) -> str:
 
 
 MIX = {
+    "pooling to a size that does not divide": net(
+        "self.a = nn.AdaptiveAvgPool1d(7)", "return self.last(self.a(x).flatten(1))"
+    ),
     "convolution and norms": net(
         "self.a = nn.LazyConv1d(8, 5, 2, 1); self.b = nn.BatchNorm1d(8); "
         "self.c = nn.LazyConv1d(8, 3, padding='same', bias=False); self.d = nn.GroupNorm(2, 8)",
@@ -222,10 +225,10 @@ def test_every_reason_that_the_screen_can_give_has_an_example() -> None:
             "nn.ModuleList",
         ),
         (
-            "self.a = nn.AdaptiveAvgPool1d(7)",
-            "return self.last(self.a(x).flatten(1))",
+            "pass",
+            "return self.last(torch.linalg.svdvals(x))",
             Reason.UNSUPPORTED_OPERATION,
-            "adaptive_avg_pool1d",
+            "svdvals",
         ),
         (
             "self.a = nn.Conv1d(1, 5000, 3); self.b = nn.Conv1d(5000, 900, 3)",
