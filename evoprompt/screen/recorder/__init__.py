@@ -17,16 +17,20 @@ from torch import Tensor, nn
 
 from evoprompt.screen.recorder import (
     ops_attention,
+    ops_complex,
     ops_elementwise,
     ops_index,
     ops_layers,
+    ops_norm,
     ops_pool,
+    ops_product,
     ops_recurrent,
     ops_reduce,
     ops_refused,
     ops_resample,
     ops_shape,
     ops_special,
+    ops_write,
 )
 from evoprompt.screen.recorder.merge import BatchDependentError, Merger
 from evoprompt.screen.recorder.tape import Node, Tape, UnsupportedError
@@ -45,6 +49,10 @@ FAMILIES = (
     ops_pool,
     ops_special,
     ops_refused,
+    ops_write,
+    ops_norm,
+    ops_product,
+    ops_complex,
 )
 """Where the rules are."""
 
@@ -86,7 +94,13 @@ def record(
     for index, (ours, theirs) in enumerate(zip(*inputs, strict=True)):
         sizes = merger.sizes(tuple(ours.shape), tuple(theirs.shape), "the input")
         writer.add_door(writer.graph.input, _door(INPUT, INPUT, index), ours.dtype, sizes)
-    nodes = merger.nodes(tapes[0].nodes, tapes[1].nodes)
+    try:
+        nodes = merger.nodes(tapes[0].nodes, tapes[1].nodes)
+    except BatchDependentError:
+        if tapes[0].random:
+            name = tapes[0].random[0]
+            raise UnsupportedError(f"random numbers in forward ({name})") from None
+        raise
     for name, weight in tapes[0].used_weights.items():
         sizes = merger.sizes(tuple(weight.shape), tuple(weight.shape), name)
         writer.add_door(writer.graph.input, name, weight.dtype, sizes)
@@ -116,9 +130,10 @@ def _two_forwards(
 ) -> tuple[list[Tape], list[Inputs]]:
     tapes: list[Tape] = []
     outputs: list[Inputs] = []
+    weights = list(weights_of(net))
     for batch, values in zip(BATCHES, inputs, strict=True):
         try:
-            tape, result = _forward(net, values)
+            tape, result = _forward(net, weights, values)
         except (UnsupportedError, MemoryError):
             raise
         except Exception as error:
@@ -131,8 +146,8 @@ def _two_forwards(
     return tapes, outputs
 
 
-def _forward(net: nn.Module, inputs: Inputs) -> tuple[Tape, Any]:
-    tape = Tape(weights_of(net))
+def _forward(net: nn.Module, weights: list[tuple[str, Tensor]], inputs: Inputs) -> tuple[Tape, Any]:
+    tape = Tape(weights)
     for index, tensor in enumerate(inputs):
         tape.feed(tensor, _door(INPUT, INPUT, index))
     try:
@@ -157,13 +172,13 @@ def _name_outputs(tape: Tape, outputs: tuple[Tensor, ...], nodes: list[Node]) ->
 
     A value that has another name to keep (an input, a weight, a second door) is copied first.
     """
-    made = {name for node in nodes for name in node.outputs}
     names: dict[str, str] = {}
     for index, tensor in enumerate(outputs):
         if not isinstance(tensor, Tensor) or tensor.dtype not in ELEMENT_TYPES:
             raise UnsupportedError(f"an output that is a {type(tensor).__name__}")
         value = tape.value(tensor)
-        if not isinstance(value, str) or value not in made or value in names:
+        is_made = isinstance(value, str) and value.startswith(".")  # weights never are
+        if not is_made or value in names:
             copy = f".out{index}"
             nodes.append(Node("Identity", [value], [copy]))
             value = copy

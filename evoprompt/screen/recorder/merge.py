@@ -45,7 +45,15 @@ class Rows:
     """How often, along each axis."""
 
 
-Merged = str | Sizes | Literal | Held | Fill | Rows
+@dataclass(frozen=True)
+class Count:
+    """The numbers 0, 1, 2, ... along one axis that grows with the batch; the others are one."""
+
+    dtype: torch.dtype
+    sizes: Sizes
+
+
+Merged = str | Sizes | Literal | Held | Fill | Rows | Count
 
 
 class Merger:
@@ -54,7 +62,7 @@ class Merger:
     def __init__(self, first: int, second: int) -> None:
         self.first = first
         self.second = second
-        self._held: dict[int, Held | Fill | Rows] = {}
+        self._held: dict[int, Held | Fill | Rows | Count] = {}
 
     def nodes(self, ours: list[Node], theirs: list[Node]) -> list[Node]:
         """Return the nodes with merged operands."""
@@ -100,12 +108,13 @@ class Merger:
             raise BatchDependentError(self._differs(f"{where} has the size {ours} and {theirs}"))
         return Size(scale, ours - scale * self.first)
 
-    def _constant(self, ours: Tensor, theirs: Tensor, where: str) -> Held | Fill | Rows:
+    def _constant(self, ours: Tensor, theirs: Tensor, where: str) -> Held | Fill | Rows | Count:
         if ours.dtype == theirs.dtype and ours.shape == theirs.shape:
             if _is_equal(ours, theirs):
                 return Held(ours)
             raise UnsupportedError(f"random numbers in forward (other ones for {where} each time)")
         sizes = self.sizes(tuple(ours.shape), tuple(theirs.shape), where)
+        pair = (ours, theirs)
         element = theirs.reshape(-1)[:1]
         if element.numel() and bool((ours == element).all()) and bool((theirs == element).all()):
             return Fill(element, sizes)
@@ -113,6 +122,9 @@ class Merger:
             times = [a // b for a, b in zip(ours.shape, theirs.shape, strict=True)]
             if _is_equal(ours, theirs.repeat(times)):
                 return Rows(theirs, tuple(Size(1, 0) if s.scale else Size(0, 1) for s in sizes))
+        is_row = sum(size != (0, 1) for size in sizes) == 1
+        if is_row and all(bool((t.flatten() == torch.arange(t.numel())).all()) for t in pair):
+            return Count(ours.dtype, sizes)
         raise BatchDependentError(f"{where} uses a tensor whose numbers depend on the batch size")
 
     def _differs(self, what: str) -> str:

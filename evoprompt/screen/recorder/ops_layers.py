@@ -280,7 +280,7 @@ def rms_norm(
     tape.bind(out, normal if weight is None else tape.node("Mul", [normal, weight]))
 
 
-@rule(torch._weight_norm)
+@rule(torch._weight_norm)  # type: ignore[attr-defined]
 def weight_norm(tape: Tape, out: Tensor, v: Tensor, g: Tensor, dim: int = 0) -> None:
     """A direction and a length for each row (Salimans & Kingma 2016, equation 2)."""
     axes = Ints(axis for axis in range(v.dim()) if axis != dim % v.dim())

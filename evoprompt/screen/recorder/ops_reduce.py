@@ -1,4 +1,4 @@
-"""Rules for what makes one number of many, for products of matrices and for running sums."""
+"""Rules for what makes one number of many: sums, extremes, variance, norms, running sums."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from evoprompt.screen.recorder.ops_elementwise import as_type, cast
-from evoprompt.screen.recorder.tape import Ints, Literal, Operand, Tape, rule
+from evoprompt.screen.recorder.ops_index import cut
+from evoprompt.screen.recorder.tape import RULES, Ints, Literal, Tape, rule
 
 T = Tensor
 
@@ -113,50 +114,60 @@ _variance(False, torch.var, T.var)
 _variance(True, torch.std, T.std)
 
 
-@rule(
-    torch.matmul,
-    T.matmul,
-    T.__matmul__,
-    T.__rmatmul__,
-    torch.bmm,
-    T.bmm,
-    torch.mm,
-    T.mm,
-    T.mv,
-    torch.mv,
-    T.dot,
-    torch.dot,
-)
-def matmul(tape: Tape, out: Tensor, a: Tensor, b: Tensor) -> None:
-    """Products of matrices, batched as numpy does."""
-    tape.emit(out, "MatMul", [a, b])
+def _variance_and_mean(is_root: bool, *functions: Any) -> None:
+    def write(tape: Tape, out: Any, x: Tensor, dim: Any = None, *given: Any, **named: Any) -> None:
+        keepdim = given[1] if len(given) > 1 else named.get("keepdim", False)
+        (torch_std if is_root else torch_var)(tape, out[0], x, dim, *given, **named)
+        axes = axes_of(x, None if isinstance(dim, bool) else dim)
+        tape.emit(out[1], "ReduceMean", [x, axes], keepdims=int(keepdim))
+
+    rule(*functions)(write)
 
 
-@rule(torch.baddbmm, T.baddbmm, torch.addmm, T.addmm)
-def add_product(
-    tape: Tape, out: Tensor, x: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: float = 1
+torch_var, torch_std = RULES[torch.var], RULES[torch.std]
+_variance_and_mean(False, torch.var_mean)
+_variance_and_mean(True, torch.std_mean)
+
+
+def _flags(op: str, *functions: Any) -> None:
+    """Whether any or all are set: an extreme of zeros and ones."""
+
+    def write(tape: Tape, out: Tensor, x: Tensor, dim: Any = None, keepdim: bool = False) -> None:
+        flags = cast(tape, x, x.dtype, torch.bool)
+        numbers = cast(tape, flags, torch.bool, torch.int32)
+        extreme = tape.node(op, [numbers, axes_of(x, dim)], keepdims=int(keepdim))
+        tape.bind(out, cast(tape, extreme, torch.int32, torch.bool))
+
+    rule(*functions)(write)
+
+
+_flags("ReduceMax", torch.any, T.any)
+_flags("ReduceMin", torch.all, T.all)
+
+
+@rule(torch.count_nonzero, T.count_nonzero)
+def count_nonzero(tape: Tape, out: Tensor, x: Tensor, dim: Any = None) -> None:
+    """How many are not zero."""
+    flags = cast(tape, cast(tape, x, x.dtype, torch.bool), torch.bool, torch.int64)
+    tape.emit(out, "ReduceSum", [flags, axes_of(x, dim)], keepdims=0)
+
+
+@rule(torch.aminmax, T.aminmax)
+def aminmax(
+    tape: Tape, out: Any, x: Tensor, *, dim: int | None = None, keepdim: bool = False
 ) -> None:
-    """Beta * x + alpha * a @ b."""
-    product: Operand = tape.node("MatMul", [a, b])
-    if alpha != 1:
-        product = tape.node("Mul", [product, Literal(float(alpha), out.dtype)])
-    if beta == 0:
-        tape.bind(out, product)
-        return
-    addend = tape.value(x)
-    if beta != 1:
-        addend = tape.node("Mul", [addend, Literal(float(beta), out.dtype)])
-    tape.emit(out, "Add", [addend, product])
+    """Both extremes."""
+    for part, op in zip(out, ("ReduceMin", "ReduceMax"), strict=True):
+        tape.emit(part, op, [x, axes_of(x, dim)], keepdims=int(keepdim))
 
 
-@rule(torch.einsum, torch.functional.einsum)
-def einsum(tape: Tape, out: Tensor, equation: Any, *operands: Any) -> None:
-    """Equations of letters are the same in both."""
-    tape.expect(isinstance(equation, str), "einsum with lists of axes")
-    given = (
-        operands[0] if len(operands) == 1 and isinstance(operands[0], list | tuple) else operands
-    )
-    tape.emit(out, "Einsum", given, equation=equation.replace(" ", ""))
+@rule(torch.diff, T.diff)
+def diff(tape: Tape, out: Tensor, x: Tensor, n: int = 1, dim: int = -1) -> None:
+    """What lies between neighbours."""
+    tape.expect(n == 1, "diff more than once")
+    size, axis = x.shape[dim], dim % x.dim()
+    later = cut(tape, tape.value(x), slice(1, size), size, axis)
+    tape.emit(out, "Sub", [later, cut(tape, tape.value(x), slice(0, size - 1), size, axis)])
 
 
 @rule(torch.cumsum, T.cumsum)

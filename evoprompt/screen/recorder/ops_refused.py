@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from evoprompt.screen.recorder.tape import REFUSED, Rule, Tape, rule
+from evoprompt.screen.recorder.tape import RANDOM, Rule, Tape, rule
 
 T = Tensor
 _HOMES = (torch, T)
@@ -39,4 +39,4 @@ for _name in (
 ):
     for _home in _HOMES:
         if hasattr(_home, _name):
-            REFUSED[getattr(_home, _name)] = "random numbers in forward"
+            RANDOM.add(getattr(_home, _name))

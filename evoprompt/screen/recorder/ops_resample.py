@@ -21,8 +21,8 @@ def _resize(tape: Tape, out: Tensor, x: Tensor, factors: Any, **attributes: Any)
         scales = torch.tensor([1.0, 1.0, *factors], dtype=torch.float32)
         tape.emit(out, "Resize", [x, None, scales], **attributes)
         return
-    axes = list(range(2, x.dim()))
-    tape.emit(out, "Resize", [x, None, None, Ints(out.shape[2:])], axes=axes, **attributes)
+    # not for the last axes alone: onnxruntime loses `axes` when it moves a Transpose through
+    tape.emit(out, "Resize", [x, None, None, Ints(out.shape)], **attributes)
 
 
 def _nearest(nearest_mode: str, places: str, *names: str) -> None:

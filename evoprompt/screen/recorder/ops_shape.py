@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from evoprompt.screen.recorder.ops_elementwise import as_type
 from evoprompt.screen.recorder.tape import Ints, Literal, Operand, Tape, rule
 
 T = Tensor
@@ -38,7 +39,10 @@ def permute(tape: Tape, out: Tensor, x: Tensor, *order: Any, dims: Any = None) -
     tape.bind(out, permuted(tape, x, [axis % x.dim() for axis in given]))
 
 
-@rule(T.transpose, torch.transpose, T.swapaxes, torch.swapaxes, T.swapdims, torch.swapdims)
+@rule(
+    *(T.transpose, torch.transpose, T.transpose_),
+    *(T.swapaxes, torch.swapaxes, T.swapdims, torch.swapdims),
+)
 def transpose(tape: Tape, out: Tensor, x: Tensor, dim0: int, dim1: int) -> None:
     """Two axes change places."""
     order = list(range(x.dim()))
@@ -46,13 +50,18 @@ def transpose(tape: Tape, out: Tensor, x: Tensor, dim0: int, dim1: int) -> None:
     tape.bind(out, permuted(tape, x, order))
 
 
-@rule(T.t, torch.t, T.T.__get__, T.mT.__get__, T.adjoint, torch.adjoint)  # type: ignore[attr-defined]
+@rule(T.mT.__get__, T.mH.__get__, T.adjoint, torch.adjoint, T.t, torch.t, T.t_)  # type: ignore[attr-defined]
 def transpose_last(tape: Tape, out: Tensor, x: Tensor) -> None:
     """A matrix, or the last two axes of more."""
     order = list(range(x.dim()))
     order[-2:] = order[-2:][::-1]
-    tape.expect([x.shape[axis] for axis in order] == list(out.shape), "T of more than two axes")
     tape.bind(out, permuted(tape, x, order))
+
+
+@rule(T.T.__get__, T.H.__get__)  # type: ignore[attr-defined]
+def reverse_axes(tape: Tape, out: Tensor, x: Tensor) -> None:
+    """All axes backwards."""
+    tape.bind(out, permuted(tape, x, list(range(x.dim()))[::-1]))
 
 
 @rule(T.movedim, torch.movedim, T.moveaxis, torch.moveaxis)
@@ -72,18 +81,32 @@ def movedim(tape: Tape, out: Tensor, x: Tensor, source: Any, destination: Any) -
 @rule(torch.cat, torch.concat, torch.concatenate)
 def cat(tape: Tape, out: Tensor, tensors: Any, dim: int = 0, axis: int | None = None) -> None:
     """Along one axis; torch ignores empty vectors."""
-    from evoprompt.screen.recorder.ops_elementwise import as_type
-
     used = [t for t in tensors if t.shape != (0,)]
     where = int(dim if axis is None else axis)
     tape.emit(out, "Concat", [as_type(tape, t, out.dtype) for t in used], axis=where)
 
 
+def _joined(*functions: Any, axis_of: dict[int, int]) -> None:
+    """Joins along the axis that the number of axes says."""
+
+    def write(tape: Tape, out: Tensor, tensors: Any) -> None:
+        ranks = {tensor.dim() for tensor in tensors}
+        [rank] = ranks if len(ranks) == 1 else [0]
+        tape.expect(rank in axis_of or rank > 3, "stacking of other shapes")
+        cat(tape, out, tensors, axis_of.get(rank, axis_of[3]))
+
+    rule(*functions)(write)
+
+
+_joined(torch.hstack, axis_of={1: 0, 2: 1, 3: 1})
+_joined(torch.vstack, torch.row_stack, axis_of={2: 0, 3: 0})
+_joined(torch.column_stack, axis_of={2: 1, 3: 1})
+_joined(torch.dstack, axis_of={3: 2})
+
+
 @rule(torch.stack)
 def stack(tape: Tape, out: Tensor, tensors: Any, dim: int = 0) -> None:
     """Along a new axis."""
-    from evoprompt.screen.recorder.ops_elementwise import as_type
-
     axis = dim % out.dim()
     parts = [tape.node("Unsqueeze", [as_type(tape, t, out.dtype), Ints((axis,))]) for t in tensors]
     tape.emit(out, "Concat", parts, axis=axis)
@@ -93,6 +116,14 @@ def stack(tape: Tape, out: Tensor, tensors: Any, dim: int = 0) -> None:
 def expand(tape: Tape, out: Tensor, x: Tensor, *_: Any, **__: Any) -> None:
     """Repeat along axes of one; also where nothing changes: at another batch size it may."""
     tape.emit(out, "Expand", [x, Ints(out.shape)])
+
+
+@rule(torch.broadcast_tensors, torch._VF.broadcast_tensors)  # type: ignore[attr-defined]
+def broadcast_tensors(tape: Tape, out: Any, *tensors: Any) -> None:
+    """All in one shape."""
+    given = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], list | tuple) else tensors
+    for part, tensor in zip(out, given, strict=True):
+        tape.emit(part, "Expand", [tensor, Ints(part.shape)])
 
 
 @rule(T.repeat, T.tile, torch.tile)
@@ -131,6 +162,18 @@ def split_with_sizes(
 ) -> None:
     """Pieces of given sizes."""
     _sections(tape, out, x, dim)
+
+
+def _cut_along(axis: int, *functions: Any) -> None:
+    def write(tape: Tape, out: Sequence[Tensor], x: Tensor, *_: Any) -> None:
+        _sections(tape, out, x, axis if x.dim() > 1 else 0)
+
+    rule(*functions)(write)
+
+
+_cut_along(0, torch.vsplit, T.vsplit)
+_cut_along(1, torch.hsplit, T.hsplit)
+_cut_along(2, torch.dsplit, T.dsplit)
 
 
 @rule(T.unbind, torch.unbind, T.__iter__)
@@ -176,10 +219,33 @@ def flip(tape: Tape, out: Tensor, x: Tensor, *dims: Any, **named: Any) -> None:
     tape.emit(out, "Slice", [x, *backwards])
 
 
-@rule(torch.fliplr, torch.flipud)
-def flip_refused(tape: Tape, out: Tensor, x: Tensor) -> None:
-    """Rare; `flip` says which axis is meant."""
-    tape.refuse("fliplr and flipud: use flip")
+@rule(torch.fliplr, T.fliplr)
+def fliplr(tape: Tape, out: Tensor, x: Tensor) -> None:
+    """The second axis backwards."""
+    flip(tape, out, x, 1)
+
+
+@rule(torch.flipud, T.flipud)
+def flipud(tape: Tape, out: Tensor, x: Tensor) -> None:
+    """The first axis backwards."""
+    flip(tape, out, x, 0)
+
+
+@rule(torch.rot90, T.rot90)
+def rot90(tape: Tape, out: Tensor, x: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> None:
+    """Two axes change places, one of them backwards."""
+    first, second = (axis % x.dim() for axis in dims)
+    turns = int(k) % 4
+    if turns in (0, 2):
+        flip(tape, out, x, [first, second]) if turns else tape.bind(out, tape.value(x))
+        return
+    order = list(range(x.dim()))
+    order[first], order[second] = second, first
+    # torch turns from the first axis towards the second: the second one backwards, then transposed
+    lowest = torch.iinfo(torch.int64).min
+    axis = second if turns == 1 else first
+    numbers = [Ints((-1,)), Ints((lowest,)), Ints((axis,)), Ints((-1,))]
+    tape.emit(out, "Transpose", [tape.node("Slice", [x, *numbers])], perm=order)
 
 
 @rule(T.roll, torch.roll)

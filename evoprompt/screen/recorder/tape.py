@@ -23,10 +23,10 @@ RULES: dict[Function, Rule] = {}
 """What to record for a call: rule(tape, result, *arguments, **keywords)."""
 PASSED: set[Function] = set()
 """Calls that tell nothing of a tensor's numbers: shapes, types, new tensors like another."""
-REFUSED: dict[Function, str] = {}
-"""Calls that no graph can hold, and under which name they are refused, on constants too."""
+RANDOM: set[Function] = set()
+"""Calls that give other numbers each time: a graph that uses them is refused."""
 
-_DATA, _WEIGHT, _CONSTANT = range(3)
+_DATA, _WEIGHT, _CONSTANT, _COMPLEX = range(4)
 
 
 class UnsupportedError(Exception):
@@ -83,6 +83,8 @@ class Tape(TorchFunctionMode):
         self.nodes: list[Node] = []
         self.used_weights: dict[str, Tensor] = {}
         self.refused: list[str] = []
+        self.random: list[str] = []
+        """What gave random numbers; perhaps they were not used."""
         self.memo: dict[Any, Any] = {}
         """For rules: what was made of a weight once and can be used again."""
         self._count = 0
@@ -108,7 +110,11 @@ class Tape(TorchFunctionMode):
 
     def node(self, op: str, operands: Iterable[Any], **attributes: Any) -> str:
         """Write a node with one output; returns the name of the output."""
-        return self.nodes_out(op, operands, 1, **attributes)[0]
+        name = f".{self._count}"
+        self._count += 1
+        inputs = [o if type(o) is str else self.operand(o) for o in operands]
+        self.nodes.append(Node(op, inputs, [name], attributes))
+        return name
 
     def nodes_out(
         self, op: str, operands: Iterable[Any], count: int, **attributes: Any
@@ -126,6 +132,7 @@ class Tape(TorchFunctionMode):
 
     def bind(self, out: Tensor, name: Operand) -> None:
         """Say that the tensor `out` has from now on the value called `name`."""
+        self.expect(not out.is_complex(), "complex numbers")
         if isinstance(name, Held):
             out._recorded = (self, name, out._version, _CONSTANT)  # type: ignore[attr-defined]
         else:
@@ -139,18 +146,33 @@ class Tape(TorchFunctionMode):
 
     def value(self, tensor: Tensor) -> Operand:
         """Return the name of a tensor's value; a constant is held as it is now."""
-        if tensor.is_complex():
-            self.refuse("complex numbers")
-        entry = self._entry(tensor)
-        if entry is not None:
-            if entry[3] == _WEIGHT:
+        entry = tensor.__dict__.get("_recorded")
+        if entry is not None and entry[0] is self:
+            kind = entry[3]
+            if kind == _WEIGHT and entry[1] not in self.used_weights:
+                self.expect(not tensor.is_complex(), "complex numbers")
                 self.used_weights[entry[1]] = tensor
+            elif kind == _COMPLEX:
+                self.refuse("complex numbers")
             return entry[1]
+        self.expect(not tensor.is_complex(), "complex numbers")
         if tensor.requires_grad and tensor.is_leaf:
             self.refuse("weights that are no part of the module: use nn.Parameter, nn.ModuleList")
         held = Held(tensor.detach().clone())
         tensor._recorded = (self, held, tensor._version, _CONSTANT)  # type: ignore[attr-defined]
         return held
+
+    def bind_complex(self, out: Tensor, name: Operand) -> None:
+        """Say that a complex tensor has a value of both parts, in a last axis of two."""
+        out._recorded = (self, name, out._version, _COMPLEX)  # type: ignore[attr-defined]
+
+    def complex_value(self, tensor: Tensor) -> Operand:
+        """Return the name of a complex tensor's value: both parts in a last axis of two."""
+        entry = self._entry(tensor)
+        if entry is None or entry[3] != _COMPLEX:
+            self.refuse("complex weights: use real ones and view_as_complex")
+        assert entry is not None
+        return entry[1]
 
     def refuse(self, name: str) -> None:
         """Give up on this forward, for good: a candidate that catches the error changes nothing."""
@@ -178,9 +200,9 @@ class Tape(TorchFunctionMode):
     ) -> Any:
         """Run one call and record it."""
         kwargs = kwargs or {}
-        if func in PASSED:
-            return func(*args, **kwargs)
         write = RULES.get(func)
+        if write is None and func in PASSED:
+            return func(*args, **kwargs)
         if write is None and _is_python_of_torch(func) and func not in self._entered:
             self._entered.add(func)
             try:
@@ -190,9 +212,12 @@ class Tape(TorchFunctionMode):
                 self._entered.discard(func)
         if not args:
             args = tuple(kwargs.pop(key) for key in ("input", "self") if key in kwargs)
-        is_known = self._check(args) | (bool(kwargs) and self._check(kwargs.values()))
-        if func in REFUSED and (is_known or "generator" not in kwargs):
-            self.refuse(f"{REFUSED[func]} ({_name(func)})")
+        is_known = self._check(args)
+        if kwargs:
+            is_known |= self._check(kwargs.values())
+        if func in RANDOM:
+            self.random.append(_name(func))
+            self.expect(not is_known, f"random numbers in forward ({_name(func)})")
         if not is_known:
             return func(*args, **kwargs)
         if write is None or kwargs.get("out") is not None:
@@ -219,9 +244,12 @@ class Tape(TorchFunctionMode):
         """Whether data or weights are among the arguments; each must be what was recorded."""
         is_known = False
         for item in items:
+            kind = type(item)
+            if kind is int or kind is float or item is None:
+                continue
             if isinstance(item, Tensor):
                 is_known |= self._check_one(item)
-            elif isinstance(item, list | tuple):
+            elif isinstance(item, (list, tuple)):
                 is_known |= self._check(item)
         return is_known
 

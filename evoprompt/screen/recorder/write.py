@@ -19,7 +19,7 @@ from onnx import (
 )
 from torch import Tensor
 
-from evoprompt.screen.recorder.merge import Fill, Rows, Size, Sizes
+from evoprompt.screen.recorder.merge import Count, Fill, Rows, Size, Sizes
 from evoprompt.screen.recorder.tape import Held, Ints, Literal, Node
 
 OPSET = 21
@@ -101,6 +101,8 @@ class Writer:
         if isinstance(operand, Rows):
             source = self._constant(id(operand), operand.tensor)
             return self._call("Tile", [source, self._vector(operand.times)])
+        if isinstance(operand, Count):
+            return self._count(operand)
         return self._shape(operand) if node.op == "Reshape" else self._vector(operand)
 
     def _constant(self, key: Any, value: Tensor | np.ndarray) -> str:
@@ -119,6 +121,15 @@ class Writer:
             name="value", type=AttributeProto.TENSOR, t=numpy_helper.from_array(_array(fill.tensor))
         )
         return name
+
+    def _count(self, count: Count) -> str:
+        [length] = [size for size in count.sizes if size.scale]
+        limit = self._call("Squeeze", [self._one(length)])
+        ends = [self._constant(("end", n), np.array(n, np.int64)) for n in (0, 1)]
+        name = self._call("Range", [ends[0], limit, ends[1]])
+        if count.dtype != torch.int64:
+            name = self._call("Cast", [name], to=int(ELEMENT_TYPES[count.dtype]))
+        return self._call("Reshape", [name, self._shape(count.sizes)])
 
     def _call(self, op: str, names: list[str], **attributes: Any) -> str:
         name = f".s{len(self.graph.node)}"
