@@ -132,10 +132,10 @@ def _clean(model: onnx.ModelProto) -> None:
 def _derive(model: onnx.ModelProto, job: dict[str, Any]) -> dict[str, Any]:
     """Return the figures; the encoder checks the graph in full, at the batch sizes 1 and 3."""
     try:
-        graph = encode.read(model.SerializeToString())
+        graph = encode.read(model)
     except encode.GraphError as error:
-        is_batch = "batch" in str(error)
-        reason = Reason.BATCH_DEPENDENT if is_batch else Reason.UNSUPPORTED_OPERATION
+        is_of_batch = "batch" in str(error)  # it says at which batch size shapes do not fit
+        reason = Reason.BATCH_DEPENDENT if is_of_batch else Reason.INVALID_GRAPH
         raise _fail(reason, error) from None
     for what, limit in (("parameters", job["max_parameters"]), ("macs", job["max_macs"])):
         value = getattr(graph, what)
@@ -149,7 +149,7 @@ def _derive(model: onnx.ModelProto, job: dict[str, Any]) -> dict[str, Any]:
         "macs": graph.macs,
         "depth": graph.depth,
         "node_count": graph.node_count,
-        "activation_bytes": getattr(graph, "activation_bytes", 0),
+        "activation_bytes": graph.activation_bytes,
         "text": graph.text,
     }
 
