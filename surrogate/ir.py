@@ -6,7 +6,7 @@ Passes (`simplify`, `fuse`) rewrite nodes in place; `order` puts them in their c
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
@@ -36,7 +36,7 @@ class Node:
 
     op: str
     attributes: dict[str, Attribute]
-    inputs: list["Operand"]
+    inputs: list["Operand"] = field(repr=False)
     shapes: tuple[Shape, ...]
     """One per output; empty for an output that the file does not name."""
     types: tuple[int, ...] = (1,)

@@ -6,9 +6,12 @@ makes it superfluous. Split becomes Slice, Gather of fixed rows Select, every re
 
 from collections.abc import Callable
 
-from surrogate.ir import Constant, Node, Ref
+from surrogate.errors import BadShapeError
+from surrogate.ir import Constant, Dim, Node, Ref
 from surrogate.shapes import PROBES
 from surrogate.spelling import Raw, data_input, int_tuple, keep_attributes, operand_at
+
+OPEN_END = 2**31 - 1  # exporters' "to the end"
 
 
 def merge(node: Node) -> Node | Ref:
@@ -76,19 +79,30 @@ def _slice(node: Node, raw: Raw) -> Node | Ref:
     steps = int_tuple(operand_at(node, 4)) or (1,) * len(axes)
     ranges = []
     for place, axis in enumerate(_each_positive(axes, rank)):
-        size = source.shape[axis]
-        probes = range(2) if size.scale else range(1)
-        spans = [
-            range(size.at(PROBES[p]))[slice(starts[p][place], ends[p][place], steps[place])]
-            for p in probes
-        ]
-        if size.scale and spans == [range(size.at(probe)) for probe in PROBES]:
+        size, step = source.shape[axis], steps[place]
+        if size.scale:
+            _check_open(
+                (starts[0][place], starts[1][place]), (ends[0][place], ends[1][place]), size
+            )
+            if step != 1:
+                ranges.append((axis, starts[0][place], -1, step))
             continue
-        if spans[0] != range(size.at(PROBES[0])):
-            ranges.append((axis, spans[0].start, spans[-1].stop, spans[0].step))
+        span = range(size.offset)[slice(starts[0][place], ends[0][place], step)]
+        if span != range(size.offset):
+            ranges.append((axis, span.start, span.stop, span.step))
     if not ranges:
         return source
     return _sliced(node, source, sorted(ranges))
+
+
+def _check_open(starts: tuple[int, int], ends: tuple[int, int], size: Dim) -> None:
+    """An axis that grows with the batch is taken from a fixed place to its end, or not at all."""
+    is_open = all(
+        end >= size.at(probe) and (end >= OPEN_END or ends[0] != ends[1])
+        for end, probe in zip(ends, PROBES, strict=True)
+    )
+    if starts != (0, 0) or not is_open:
+        raise BadShapeError("it takes some examples of the batch and leaves others")
 
 
 def _each_positive(axes: tuple[int, ...], rank: int) -> list[int]:
@@ -125,6 +139,8 @@ def split_part(part: Ref) -> Node:
     axis = node.attributes["a"]
     assert isinstance(axis, int)
     axis = axis + len(source.shape) if axis < 0 else axis
+    if source.shape[axis].scale:
+        raise BadShapeError("it splits the batch")
     start = sum(shape[axis].offset for shape in node.shapes[: part.output])
     stop = start + part.shape[axis].offset
     new = Node("Slice", {}, [], (part.shape,), (node.types[part.output],))
@@ -140,6 +156,8 @@ def _gather(node: Node, raw: Raw) -> Node:
         node.attributes = {"a": axis}
         return node
     axis = axis + len(source.shape) if axis < 0 else axis
+    if source.shape[axis].scale:
+        raise BadShapeError("it picks examples of the batch")
     size = source.shape[axis].offset
     node.op, node.inputs = "Select", [source]
     node.attributes = {"a": axis, "i": tuple(v + size if v < 0 else v for v in values)}
