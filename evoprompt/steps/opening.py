@@ -109,6 +109,7 @@ def _open_rooms(folder: Path, settings: SearchSettings, ledger: Ledger, watch: W
     surrogate = load_predictor(None)
     for name in ("sources", "graphs", "weights"):
         (folder / name).mkdir(exist_ok=True)
+    screener = _start_screener(Screener(settings.screen, task.shape, folder), watch)
     return Run(
         folder=folder,
         settings=settings,
@@ -121,12 +122,24 @@ def _open_rooms(folder: Path, settings: SearchSettings, ledger: Ledger, watch: W
         },
         templates=templates,
         engine=engine,
-        screener=Screener(settings.screen, task.shape, folder),
+        screener=screener,
         trainer=Trainer(settings.train, task, settings.screen.unsafe),
         archive=Archive(settings.archive),
         surrogate=surrogate,
         watch=watch,
     )
+
+
+def _start_screener(screener: Screener, watch: Watch) -> Screener:
+    """Refuse a machine that gives no jail before anything is spent; say what else it lacks."""
+    watch.note("starting the jail")
+    try:
+        for lack in screener.start():
+            watch.note(f"the jail does without: {lack}")
+    except BaseException:
+        screener.close()
+        raise
+    return screener
 
 
 def _started(run: Run) -> Json:
