@@ -177,8 +177,8 @@ def _name_outputs(tape: Tape, outputs: tuple[Tensor, ...], nodes: list[Node]) ->
         if not isinstance(tensor, Tensor) or tensor.dtype not in ELEMENT_TYPES:
             raise UnsupportedError(f"an output that is a {type(tensor).__name__}")
         value = tape.value(tensor)
-        is_made = isinstance(value, str) and value.startswith(".")  # weights never are
-        if not is_made or value in names:
+        # the names of weights never begin with a point
+        if not isinstance(value, str) or not value.startswith(".") or value in names:
             copy = f".out{index}"
             nodes.append(Node("Identity", [value], [copy]))
             value = copy

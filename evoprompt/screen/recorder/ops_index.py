@@ -34,8 +34,7 @@ def getitem(tape: Tape, out: Tensor, x: Tensor, index: Any) -> None:
             taken.append((axis, Literal(place % size, torch.int64)))
         elif isinstance(place, Tensor) and place.dim() == 0:
             taken.append((axis, place))
-        is_mask = isinstance(place, Tensor) and place.dtype == torch.bool
-        axis += place.dim() if isinstance(place, Tensor) and is_mask else 1
+        axis += _width(place)
     tape.expect(out.numel() > 0, "an empty tensor")
     for axis, position in reversed(taken):
         value = tape.node("Gather", [value, position], axis=axis)
@@ -45,6 +44,11 @@ def getitem(tape: Tape, out: Tensor, x: Tensor, index: Any) -> None:
     if any(place is None for place in places):
         value = tape.node("Reshape", [value, Ints(out.shape)])
     tape.bind(out, value)
+
+
+def _width(place: Any) -> int:
+    """How many axes a place stands for."""
+    return place.dim() if isinstance(place, Tensor) and place.dtype == torch.bool else 1
 
 
 def full_index(tape: Tape, index: Any, rank: int) -> list[Any]:

@@ -1,5 +1,6 @@
 """Rules for other resolutions: interpolation, pixel shuffle, patches, sampling at given places."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -191,3 +192,30 @@ def grid_sampler(
 def affine_grid(tape: Tape, out: Tensor, *_: Any, **__: Any) -> None:
     """Onnxruntime has no kernel for it."""
     tape.refuse("affine_grid")
+
+
+@rule(torch.as_strided, Tensor.as_strided)
+def as_strided(
+    tape: Tape,
+    out: Tensor,
+    x: Tensor,
+    size: Sequence[int],
+    stride: Sequence[int],
+    storage_offset: int | None = None,
+) -> None:
+    """Places in memory: a gather within each example, if the first axis stays what it is."""
+    is_whole = x.dim() > 1 and storage_offset in (None, x.storage_offset())
+    is_whole = is_whole and (size[0], stride[0]) == (x.shape[0], x.stride(0))
+    tape.expect(is_whole and all(step > 0 for step in x.stride()), "as_strided")
+    left = torch.zeros((), dtype=torch.int64)
+    for length, step in zip(size[1:], stride[1:], strict=True):
+        left = left[..., None] + torch.arange(length) * step
+    places = torch.zeros_like(left)
+    for axis in sorted(range(1, x.dim()), key=lambda axis: -x.stride(axis)):
+        along = left // x.stride(axis)
+        tape.expect(int(along.max()) < x.shape[axis], "as_strided across examples")
+        places += along * math.prod(x.shape[axis + 1 :])
+        left = left - along * x.stride(axis)
+    tape.expect(not bool(left.any()), "as_strided across examples")
+    flat = tape.node("Reshape", [x, Ints((x.shape[0], math.prod(x.shape[1:])))])
+    tape.emit(out, "Gather", [flat, places], axis=1)
