@@ -126,6 +126,12 @@ def _fill(attributes: Attributes, inputs: Arrays) -> np.ndarray:
     return np.full(_array(inputs, 0).tolist(), np.asarray(value).reshape(()))
 
 
+def _trilu(attributes: Attributes, inputs: Arrays) -> np.ndarray:
+    shift = _optional(inputs, 1)
+    corner = np.triu if attributes.get("upper", 1) else np.tril
+    return corner(_array(inputs, 0), int(shift) if shift is not None else 0)
+
+
 def _gather(attributes: Attributes, inputs: Arrays) -> np.ndarray:
     axis = int(attributes.get("axis", 0))  # type: ignore[call-overload]
     return np.take(_array(inputs, 0), _array(inputs, 1), axis=axis)
@@ -211,5 +217,6 @@ RULES: dict[str, Callable[[Attributes, Arrays], np.ndarray | list[np.ndarray]]] 
     "Squeeze": _squeeze,
     "Tile": lambda _, inputs: np.tile(_array(inputs, 0), _array(inputs, 1)),
     "Transpose": _transpose,
+    "Trilu": _trilu,
     "Unsqueeze": _unsqueeze,
 }

@@ -25,6 +25,8 @@ def fuse(nodes: list[Node], outputs: list[Ref]) -> bool:
             _group_norm_affine(node, uses)
         elif node.op == "View":
             _group_norm(node)
+        elif node.op == "Neg":
+            _log_sigmoid(node, uses)
     return before != [node.op for node in nodes]
 
 
@@ -68,6 +70,15 @@ def _silu(node: Node) -> None:
         if other.node.op == "Sigmoid" and other.node.inputs == [source]:
             _become(node, "Swish", [source])
             return
+
+
+def _log_sigmoid(node: Node, uses: Counter) -> None:
+    """Write `-softplus(-x)` as tracing exporters do: log(sigmoid(x))."""
+    soft = next(refs(node)).node
+    if soft.op != "Softplus" or uses[soft, 0] != 1 or next(refs(soft)).node.op != "Neg":
+        return
+    _become(soft, "Sigmoid", [next(refs(next(refs(soft)).node))])
+    _become(node, "Log", [Ref(soft)])
 
 
 def _linear_bias(node: Node, uses: Counter) -> None:

@@ -39,6 +39,8 @@ def _window(node: Node, raw: Raw) -> Node:
     stride = int_tuple(raw.get("strides")) or (1,) * rank
     dilation = int_tuple(raw.get("dilations")) or (1,) * rank
     pads = int_tuple(raw.get("pads")) or (0,) * (2 * rank)
+    if raw.get("auto_pad", "NOTSET") != "NOTSET":
+        pads = _automatic(node, str(raw["auto_pad"]), kernel, stride, dilation) or pads
     is_pool = node.op.endswith("Pool")
     if is_pool and _takes_all(node, kernel, pads):
         if node.op == "AveragePool":
@@ -46,7 +48,7 @@ def _window(node: Node, raw: Raw) -> Node:
         stride = kernel
     same = tuple((k - 1) * d // 2 for k, d in zip(kernel, dilation, strict=True)) * 2
     plain = (0,) * (2 * rank) if is_pool else same
-    node.attributes = {"k": kernel}
+    node.attributes |= {"k": kernel}
     optional = {"s": (stride, (1,) * rank), "d": (dilation, (1,) * rank), "p": (pads, plain)}
     for key, (value, default) in optional.items():
         if value != default:
@@ -61,8 +63,30 @@ def _window(node: Node, raw: Raw) -> Node:
     return node
 
 
+def _automatic(
+    node: Node,
+    how: str,
+    kernel: tuple[int, ...],
+    stride: tuple[int, ...],
+    dilation: tuple[int, ...],
+) -> tuple[int, ...] | None:
+    """The padding that the file leaves to be computed."""
+    if how == "VALID":
+        return None
+    if node.op == "ConvTranspose":
+        node.attributes["auto_pad"] = how  # the output shape says the rest
+        return None
+    before, after = data_input(node).shape[2:], node.shape[2:]
+    totals = [
+        max(0, (b.offset - 1) * s + (k - 1) * d + 1 - a.offset)
+        for a, b, k, s, d in zip(before, after, kernel, stride, dilation, strict=True)
+    ]
+    less, more = [t // 2 for t in totals], [t - t // 2 for t in totals]
+    return tuple(less + more if how == "SAME_UPPER" else more + less)
+
+
 def _keep_unusual(node: Node, raw: Raw, is_padded: bool) -> None:
-    for key in ("auto_pad", "ceil_mode", "count_include_pad", "output_padding", "storage_order"):
+    for key in ("ceil_mode", "count_include_pad", "output_padding", "storage_order"):
         value = raw.get(key)
         if value is None or value == 0 or value == "NOTSET":
             continue
@@ -90,7 +114,26 @@ def _layer_norm(node: Node, raw: Raw) -> Node:
     axis = int(raw.get("axis", -1))  # type: ignore[call-overload]
     node.op, node.shapes, node.types = "LayerNorm", node.shapes[:1], node.types[:1]
     node.attributes = {"a": positive((axis,), rank)}
+    node.inputs = [node.inputs[0], *_without_plain(node.inputs[1:])]
     keep_epsilon(node, raw)
+    return node
+
+
+def _without_plain(pair: list[Operand]) -> list[Operand]:
+    """Scale and shift; a shift of zeros is none, and then a scale of ones too."""
+    scalars = [o.scalar if isinstance(o, Constant) else None for o in pair]
+    if scalars[1:] == [0.0]:
+        pair, scalars = pair[:1], scalars[:1]
+    return [] if scalars == [1.0] else pair
+
+
+def _clip(node: Node, raw: Raw) -> Node:
+    """With one bound only it is a maximum or a minimum."""
+    keep_attributes(node, raw)
+    source, *bounds = [*node.inputs, None, None][:3]
+    given = [bound for bound in bounds if bound is not None]
+    if not node.attributes and len(given) == 1:
+        node.op, node.inputs = "Max" if bounds[0] is not None else "Min", [source, *given]
     return node
 
 
@@ -223,6 +266,7 @@ RULES: dict[str, Callable[[Node, Raw], Node | Ref]] = {
     **dict.fromkeys(("Add", "Sub", "Mul", "Div"), _neutral),
     **dict.fromkeys(("GlobalAveragePool", "GlobalMaxPool"), _global_pool),
     "Cast": _cast,
+    "Clip": _clip,
     "Dropout": _dropout,
     "Gemm": _gemm,
     "GroupNormalization": _group_norm,

@@ -200,7 +200,9 @@ def _expand(node: Node, _: Raw) -> Node | Ref:
 
 def _resize(node: Node, raw: Raw) -> Node:
     node.inputs = node.inputs[:1]  # sizes and scales stand in the output shape
-    keep_attributes(node, raw)
+    used = {"nearest_mode": "nearest", "cubic_coeff_a": "cubic"}
+    mode = raw.get("mode", "nearest")
+    keep_attributes(node, {k: v for k, v in raw.items() if used.get(k, mode) == mode})
     return node
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
+from surrogate.composed import COMPOSED
 from surrogate.errors import BadShapeError, GraphError, problem
 from surrogate.fold import fold
 from surrogate.ir import BATCH, Constant, Dim, Node, Operand, Recipe, Ref, Shape, Weight
@@ -26,6 +27,7 @@ from surrogate.shapes import (
     join,
     sizes_of,
 )
+from surrogate.spelling import data_input
 from surrogate.weights import FAILURES, derive
 
 SIZED = {"Expand", "Pad", "Range", "Reshape", "Resize", "Split", "Tile", "ConstantOfShape"}
@@ -87,8 +89,6 @@ class Tracer:
             call, inputs = self._cast_like(call, inputs)
         if call.op in ("Shape", "Size"):
             self._shape_of(call, inputs[0])
-        elif call.op == "Mish" and isinstance(inputs[0], Ref):
-            self._mish(call, inputs[0])
         elif not inputs or any(type(operand) is Ref for operand in inputs):
             self._node(call, inputs, self._shapes(call, inputs))
         else:
@@ -180,6 +180,9 @@ class Tracer:
             self._check_reshape(inputs[0], known[0].shape)
         shapes = tuple(shape for _, shape in known)
         node = Node(call.op, {}, inputs, shapes, tuple(kind for kind, _ in known), call.attributes)
+        if call.op in COMPOSED:
+            *parts, node = COMPOSED[call.op](data_input(node), node)
+            self.nodes += parts
         self.nodes.append(node)
         for index, name in enumerate(call.outputs):
             if name:
@@ -188,15 +191,6 @@ class Tracer:
                 self._put(name, Ref(node, index), known[index].element_type)
         if all(r.node in self.hollow for r in inputs if type(r) is Ref):
             self.hollow.add(node)
-
-    def _mish(self, call: Call, source: Ref) -> None:
-        """As exporters of older operator sets write it: x * tanh(softplus(x))."""
-        shapes, types = (source.shape,), (self.types[call.inputs[0]],)
-        soft = Node("Softplus", {}, [source], shapes, types, {})
-        bent = Node("Tanh", {}, [Ref(soft)], shapes, types, {})
-        product = Node("Mul", {}, [source, Ref(bent)], shapes, types, {})
-        self.nodes += [soft, bent, product]
-        self._put(call.outputs[0], Ref(product), types[0])
 
     def _check_reshape(self, operand: Operand, shape: Shape) -> None:
         """ONNX lets a Reshape pass whose elements do not fit; a baked batch size shows here."""
