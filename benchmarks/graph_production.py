@@ -2,7 +2,7 @@
 
 Ours: `record` (its forwards at two batch sizes included) and `onnx.checker`. Theirs: one call of
 `torch.onnx.export` as it comes (fixed batch size, weights in the file), and the same checker. The
-ratios are those of the times summed over the nets, so the slow nets decide them. A part of
+ratios are those of the CPU times summed over the nets, so the slow nets decide them. A part of
 benchmarks/screen.py, which has a last line of JSON; run that.
 """
 
@@ -14,6 +14,7 @@ import statistics
 import time
 import warnings
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import onnx
 import torch
@@ -26,7 +27,7 @@ from evoprompt.candidate import TaskShape
 from evoprompt.screen.recorder import record
 from surrogate import encode
 
-REPETITIONS = {"recorder": 9, "torchscript": 5, "dynamo": 1}
+ROUNDS = {"recorder": 7, "torchscript": 7, "dynamo": 1}  # taken by turns
 DEPTHS = (8, 32, 128, 512)
 
 
@@ -39,21 +40,18 @@ def against_exporters(
     table = Table("net", *(f"{name} ms" for name in routes), title="Graph production and check")
     sums = dict.fromkeys(routes, 0.0)
     torch.set_num_threads(1)
-    first_dynamo = True
+    quietly(lambda: dynamo(*build("cnn1d", shapes["cnn1d"])))  # its imports take seconds
     for name, shape in shapes.items():
         net, example = build(name, shape)
-        row = [name]
-        for route, make in routes.items():
-            if route != "dynamo" or first_dynamo:
-                quietly(lambda make=make, net=net, example=example: make(net, example))
-                first_dynamo = first_dynamo and route != "dynamo"
-            times = [
-                seconds(lambda make=make, net=net, example=example: make(net, example))
-                for _ in range(REPETITIONS[route])
-            ]
-            sums[route] += statistics.median(times)
-            row.append(f"{1000 * statistics.median(times):.1f}")
-        table.add_row(*row)
+        times: dict[str, list[float]] = {route: [] for route in routes}
+        for number in range(1 + max(ROUNDS.values())):  # the first one warms up
+            for route, make in routes.items():
+                if number <= ROUNDS[route] and (number > 0 or route != "dynamo"):
+                    times[route].append(seconds(partial(make, net, example)))
+        medians = {route: statistics.median(found[1:] or found) for route, found in times.items()}
+        for route, median in medians.items():
+            sums[route] += median
+        table.add_row(name, *(f"{1000 * median:.1f}" for median in medians.values()))
         progress.advance(task)
     table.add_row("sum", *(f"{1000 * value:.1f}" for value in sums.values()), style="bold")
     console.print(table)
@@ -74,9 +72,9 @@ def by_depth(progress: Progress, console: Console) -> None:
         model = recorded(net, example)
         data = model.SerializeToString()
         times = [
-            best(lambda depth=depth: stack(depth)),
-            best(lambda net=net, example=example: recorded(net, example)),
-            best(lambda model=model: onnx.checker.check_model(model)),
+            best(partial(stack, depth)),
+            best(partial(recorded, net, example)),
+            best(partial(onnx.checker.check_model, model)),
             best(lambda data=data: encode.read(data).text),
         ]
         cells = [f"{1000 * value:.1f}" for value in times]
@@ -128,10 +126,10 @@ def dynamo(net: nn.Module, example: torch.Tensor) -> None:
 
 
 def seconds(action: Callable[[], object]) -> float:
-    """Return the wall time of one call."""
-    began = time.perf_counter()
+    """Return the CPU time of one call; the machine may be busy."""
+    began = time.process_time()
     quietly(action)
-    return time.perf_counter() - began
+    return time.process_time() - began
 
 
 def best(action: Callable[[], object]) -> float:
