@@ -27,7 +27,7 @@ from evoprompt.candidate import TaskShape
 from evoprompt.screen.recorder import record
 from surrogate import encode
 
-ROUNDS = {"recorder": 7, "torchscript": 7, "dynamo": 1}  # taken by turns
+REPETITIONS = {"recorder": 9, "torchscript": 5, "dynamo": 1}  # after one that does not count
 DEPTHS = (8, 32, 128, 512)
 
 
@@ -43,12 +43,13 @@ def against_exporters(
     quietly(lambda: dynamo(*build("cnn1d", shapes["cnn1d"])))  # its imports take seconds
     for name, shape in shapes.items():
         net, example = build(name, shape)
-        times: dict[str, list[float]] = {route: [] for route in routes}
-        for number in range(1 + max(ROUNDS.values())):  # the first one warms up
-            for route, make in routes.items():
-                if number <= ROUNDS[route] and (number > 0 or route != "dynamo"):
-                    times[route].append(seconds(partial(make, net, example)))
-        medians = {route: statistics.median(found[1:] or found) for route, found in times.items()}
+        medians: dict[str, float] = {}
+        for route, make in routes.items():
+            call = partial(make, net, example)
+            if route != "dynamo":
+                quietly(call)
+            times = [seconds(call) for _ in range(REPETITIONS[route])]
+            medians[route] = statistics.median(times)
         for route, median in medians.items():
             sums[route] += median
         table.add_row(name, *(f"{1000 * median:.1f}" for median in medians.values()))

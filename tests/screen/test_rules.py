@@ -1,11 +1,14 @@
 """Rules and adaptations read the text only: nothing here runs a candidate."""
 
+from pathlib import Path
+
 import pytest
 
 from evoprompt.candidate import Reason, Rejected
 from evoprompt.grammar.seeds import seeds
 from evoprompt.screen import Prepared, prepare
 
+NETS = sorted((Path(__file__).parents[2] / "benchmarks" / "nets").glob("*.py"))
 HEAD = "import torch\nimport torch.nn as nn\nimport torch.nn.functional as F\n\n\n"
 FORWARD = "\n    def forward(self, x):\n        return self.layers(x.flatten(1))\n"
 
@@ -33,6 +36,11 @@ def prepared(source: str) -> Prepared:
 def test_the_seeds_are_under_the_contract_as_they_are(shape: tuple[int, ...]) -> None:
     for source in seeds(shape, 10).values():
         assert prepare(source) == Prepared(source)
+
+
+@pytest.mark.parametrize("path", NETS, ids=lambda path: path.stem)
+def test_the_nets_of_the_benchmark_are_under_the_contract_as_they_are(path: Path) -> None:
+    assert prepare(path.read_text()) == Prepared(path.read_text())
 
 
 def test_only_line_ends_and_trailing_spaces_change_under_the_contract() -> None:
