@@ -1,0 +1,7 @@
+"""Counts for ever."""
+# ruff: noqa
+
+EXPECT = "killed"
+
+while True:
+    pass

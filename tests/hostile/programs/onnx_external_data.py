@@ -1,0 +1,37 @@
+"""Keeps its weights in /etc/passwd and in a secret file."""
+# ruff: noqa
+
+EXPECT = "bad_graph"
+
+import os
+from onnx import TensorProto, helper
+
+
+def linear(nodes=(), inputs=(), initializers=()):
+    """A plain network, 4 inputs to 3 classes, with something more in it."""
+    values = [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch", 4])]
+    values.append(helper.make_tensor_value_info("f.weight", TensorProto.FLOAT, [3, 4]))
+    last = helper.make_node("Gemm", ["input", "f.weight"], ["logits"], transB=1)
+    out = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 3])
+    nodes = [*nodes, last]
+    graph = helper.make_graph(nodes, "net", [*values, *inputs], [out], list(initializers))
+    opset = [helper.make_opsetid("", 20)]
+    return helper.make_model(graph, opset_imports=opset, ir_version=9)
+
+
+def send(data):
+    """Answer with these bytes instead of a recorded graph."""
+    view = memoryview(b"D{}\n" + data)
+    while view:
+        view = view[os.write(3, view) :]
+    os._exit(0)
+
+
+tensors = []
+for name, path in (("a", "/etc/passwd"), ("b", "@CANARY@/secret.txt")):
+    tensor = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=[3, 4])
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value=path)
+    tensors.append(tensor)
+nodes = [helper.make_node("Add", ["a", "b"], ["c"]), helper.make_node("Add", ["c", "c"], ["d"])]
+send(linear(nodes, (), tensors).SerializeToString())

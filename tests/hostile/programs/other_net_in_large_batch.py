@@ -1,0 +1,19 @@
+"""Is another network when the batch is large; the graph stays the small one's."""
+# ruff: noqa
+
+EXPECT = "contained"
+
+import torch
+import torch.nn as nn
+
+
+class Net(nn.Module):
+    def __init__(self, in_shape, num_classes):
+        super().__init__()
+        self.f = nn.Linear(4, num_classes)
+        self.calls = 0
+
+    def forward(self, x):
+        self.calls += 1
+        y = self.f(x)
+        return y if len(x) < 10 else y * 0 + 1

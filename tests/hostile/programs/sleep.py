@@ -1,0 +1,8 @@
+"""Sleeps for an hour."""
+# ruff: noqa
+
+EXPECT = "killed"
+
+import time
+
+time.sleep(3600)
