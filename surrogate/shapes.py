@@ -37,7 +37,8 @@ def infer(model: Model) -> dict[str, Known]:
     if model.declared_batch:
         return {}  # its constants hold that size: only the tracer, node by node, can open it
     lean = _lean(model)
-    size = lean.graph.input[0].type.tensor_type.shape.dim[0]
+    data = next(value for value in lean.graph.input if value.name == model.data_name)
+    size = data.type.tensor_type.shape.dim[0]
     # Constants travel by themselves; only a size that is computed has to be followed.
     has_sizes = any(call.op in ("Shape", "Size") for call in model.calls)
     found = []
@@ -64,33 +65,44 @@ def _text(error: Exception) -> str:
 
 def _lean(model: Model) -> onnx.ModelProto:
     """The graph without claimed shapes, and with the types of large tensors in their place."""
-    source = model.proto
-    lean = onnx.ModelProto(ir_version=source.ir_version)
-    lean.opset_import.extend(source.opset_import)
+    lean = onnx.ModelProto()
+    if _is_light(model):
+        lean.CopyFrom(model.proto)
+        lean.graph.ClearField("value_info")
+    else:
+        _copy_light(model, lean)
     graph = lean.graph
-    graph.name = "net"
-    graph.node.MergeFrom(source.graph.node)
-    for node in graph.node if any(call.op in KEEPING for call in model.calls) else ():
-        if node.op_type in KEEPING:
-            node.CopyFrom(helper.make_node("Identity", node.input[:1], node.output[:1]))
-    shape = [1, *model.data_shape]
-    graph.input.append(helper.make_tensor_value_info(model.data_name, model.data_type, shape))
-    outside = {tensor.name for tensor in source.graph.initializer}
-    graph.input.extend(
-        value
-        for value in source.graph.input
-        if value.name != model.data_name and value.name not in outside
-    )
-    for tensor in source.graph.initializer:
+    for output in graph.output:
+        output.type.tensor_type.ClearField("shape")
+    if any(call.op in KEEPING for call in model.calls):
+        for node in graph.node:
+            if node.op_type in KEEPING:
+                node.CopyFrom(helper.make_node("Identity", node.input[:1], node.output[:1]))
+    return lean
+
+
+def _is_light(model: Model) -> bool:
+    small = (array.size <= DATA_LIMIT for array in model.constants.values())
+    count = len(model.constants)
+    return count == len(model.proto.graph.initializer) and all(small)
+
+
+def _copy_light(model: Model, lean: onnx.ModelProto) -> None:
+    """Copy a graph, but for the contents of its weights and large constants."""
+    source, graph = model.proto.graph, lean.graph
+    lean.ir_version = model.proto.ir_version
+    lean.opset_import.MergeFrom(model.proto.opset_import)
+    graph.name = source.name
+    graph.node.MergeFrom(source.node)
+    graph.output.MergeFrom(source.output)
+    inside = {tensor.name for tensor in source.initializer}
+    graph.input.extend(value for value in source.input if value.name not in inside)
+    for tensor in source.initializer:
         if tensor.name in model.constants and math.prod(tensor.dims) <= DATA_LIMIT:
             graph.initializer.append(tensor)
         else:
             value = helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
             graph.input.append(value)
-    for output in source.graph.output:
-        value = graph.output.add(name=output.name)
-        value.type.tensor_type.elem_type = output.type.tensor_type.elem_type
-    return lean
 
 
 def _paired(first: dict[str, bytes], second: dict[str, bytes], where: str) -> dict[str, Known]:

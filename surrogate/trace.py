@@ -17,7 +17,7 @@ from onnx import helper
 from surrogate.composed import COMPOSED
 from surrogate.errors import BadShapeError, GraphError, problem
 from surrogate.fold import fold
-from surrogate.ir import BATCH, Constant, Dim, Node, Operand, Recipe, Ref, Shape, Weight
+from surrogate.ir import BATCH, Constant, Dim, Node, Operand, Recipe, Ref, Shape, Weight, refs
 from surrogate.onnxfile import Call, Model
 from surrogate.shapes import (
     PROBES,
@@ -178,18 +178,19 @@ class Tracer:
         """An operator on data."""
         if call.op == "Reshape":
             self._check_reshape(inputs[0], known[0].shape)
-        shapes = tuple(shape for _, shape in known)
-        node = Node(call.op, {}, inputs, shapes, tuple(kind for kind, _ in known), call.attributes)
+        types, shapes = zip(*known, strict=True)
+        node = Node(call.op, {}, inputs, shapes, types, call.attributes)
         if call.op in COMPOSED:
             *parts, node = COMPOSED[call.op](data_input(node), node)
             self.nodes += parts
         self.nodes.append(node)
         for index, name in enumerate(call.outputs):
             if name:
-                if any(dim.scale == dim.offset == 0 for dim in shapes[index]):
+                if name not in self.known and any(dim.at(PROBES[0]) < 1 for dim in shapes[index]):
                     raise self._error(f"{call.op} gives an empty tensor", "sizes above zero")
-                self._put(name, Ref(node, index), known[index].element_type)
-        if all(r.node in self.hollow for r in inputs if type(r) is Ref):
+                self.operands[name] = Ref(node, index)
+                self.types[name] = types[index]
+        if not inputs or (self.hollow and all(r.node in self.hollow for r in refs(node))):
             self.hollow.add(node)
 
     def _check_reshape(self, operand: Operand, shape: Shape) -> None:

@@ -3,8 +3,10 @@
 import io
 import warnings
 
+import onnx
 import torch
 import torch.nn.functional as F
+from onnx import TensorProto, helper
 from torch import Tensor, nn
 
 
@@ -157,3 +159,27 @@ def make(name: str) -> tuple[nn.Module, tuple[int, ...]]:
     """A network by name, and its input shape."""
     torch.manual_seed(0)
     return NETS[name](), (3, 16, 16) if name == "image" else (1, 40)
+
+
+def small_model(**changes: object) -> onnx.ModelProto:
+    """Flatten and Gemm, to be spoiled."""
+    nodes = [
+        helper.make_node("Flatten", ["input"], ["flat"]),
+        helper.make_node("Gemm", ["flat", "w", "b"], ["logits"], transB=1),
+    ]
+    inputs = [("input", ["n", 1, 4]), ("w", [3, 4]), ("b", [3])]
+    graph = helper.make_graph(
+        changes.get("nodes", nodes),  # type: ignore[arg-type]
+        "g",
+        [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+            for name, shape in changes.get("inputs", inputs)  # type: ignore[attr-defined]
+        ],
+        [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", "m"])
+            for name in changes.get("outputs", ["logits"])  # type: ignore[attr-defined]
+        ],
+    )
+    imports = [helper.make_opsetid("", int(changes.get("opset", 17)))]  # type: ignore[call-overload]
+    imports.append(helper.make_opsetid("com.example", 1))
+    return helper.make_model(graph, opset_imports=imports, ir_version=8)
