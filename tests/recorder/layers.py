@@ -44,6 +44,11 @@ NORMALISATION: list[Case] = [
     layer("CrossMapLRN2d", lambda: nn.CrossMapLRN2d(3), 6, 5, 5, refused="new"),
     layer("weight_norm", lambda: nn.utils.parametrizations.weight_norm(nn.Linear(6, 4)), 6),
     layer(
+        "weight_norm of all",
+        lambda: nn.utils.parametrizations.weight_norm(nn.Linear(6, 4), dim=None),  # type: ignore
+        *(6,),
+    ),
+    layer(
         "spectral_norm",
         lambda: nn.utils.parametrizations.spectral_norm(nn.Linear(6, 4)),
         *(6,),

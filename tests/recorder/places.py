@@ -98,6 +98,7 @@ INDEXING: list[Case] = [
     fn("index_copy", lambda x: x.index_copy(1, torch.tensor([0, 2]), x[:, :2]), 5, 4),
     fn("top-k", lambda x: x.topk(3)[0] + x.topk(3, dim=-1, largest=False).values, 5),
     fn("top-k places", lambda x: torch.topk(x, 2, dim=1).indices, 5, 4),
+    fn("top-k unsorted", lambda x: x.topk(3, sorted=False)[0], 5, refused="sorted"),
     fn("top-k mask", lambda x: x * (x >= x.topk(2, -1)[0][..., -1:]), 5),
     fn("sort", lambda x: x.sort(dim=1)[0] + torch.sort(x, 1, descending=True)[0], 5, 4),
     fn("argsort", lambda x: x.argsort(1) - torch.argsort(x, dim=1, descending=True), 5),

@@ -338,6 +338,7 @@ def clamp(tape: Tape, out: Tensor, x: Tensor, min: Any = None, max: Any = None) 
 def where(tape: Tape, out: Tensor, condition: Tensor, *choices: Any) -> None:
     """Elements of one of two tensors; `x.where(condition, y)` comes in another order."""
     tape.expect(len(choices) == 2, "where with one argument")
+    tape.expect(condition.dtype == torch.bool, "where with a condition of numbers")
     chosen = [as_type(tape, choice, out.dtype) for choice in choices]
     tape.emit(out, "Where", [condition, *chosen])
 

@@ -48,25 +48,33 @@ def getitem(tape: Tape, out: Tensor, x: Tensor, index: Any) -> None:
 
 def _width(place: Any) -> int:
     """How many axes a place stands for."""
-    return place.dim() if isinstance(place, Tensor) and place.dtype == torch.bool else 1
+    is_mask = isinstance(place, Tensor) and place.dtype == torch.bool
+    return int(place.dim()) if is_mask else 1  # type: ignore[union-attr]
 
 
 def full_index(tape: Tape, index: Any, rank: int) -> list[Any]:
     """One place for each axis, and None for each new one; lists become tensors."""
-    places = list(index) if isinstance(index, tuple) else [index]
-    used = 0
-    for at, place in enumerate(places):
-        is_flag = isinstance(place, bool) or (
-            isinstance(place, Tensor) and place.dim() == 0 and place.dtype == torch.bool
-        )
-        tape.expect(not is_flag, "indexing with True or False")
-        if isinstance(place, list | range):
-            places[at] = place = torch.tensor(list(place))
-        is_mask = isinstance(place, Tensor) and place.dtype in (torch.bool, torch.uint8)
-        used += place.dim() if is_mask else place is not None and place is not Ellipsis
+    given = list(index) if isinstance(index, tuple) else [index]
+    places = [_place(tape, place) for place in given]
+    used = sum(_width(place) for place in places if place is not None and place is not Ellipsis)
     gap = [slice(None)] * (rank - used)
     at = next((i for i, place in enumerate(places) if place is Ellipsis), len(places))
     return [*places[:at], *gap, *places[at + 1 :]]
+
+
+def _place(tape: Tape, place: Any) -> Any:
+    """One entry of an index: a number, a slice, a tensor, None or the dots."""
+    if isinstance(place, list | range):
+        place = torch.tensor(list(place))
+    if isinstance(place, slice):
+        tape.sizes(place.start, place.stop, place.step)
+    elif isinstance(place, Tensor):
+        is_flag = place.dim() == 0 and place.dtype == torch.bool
+        tape.expect(not is_flag, "indexing with True or False")
+        tape.expect(place.dtype != torch.uint8, "indexing with a mask of bytes")
+    elif isinstance(place, bool) or not (isinstance(place, int) or place in (None, Ellipsis)):
+        tape.refuse(f"indexing with a {type(place).__name__}")
+    return place
 
 
 def cut(tape: Tape, value: Operand, place: slice, size: int, axis: int) -> Operand:
@@ -107,9 +115,8 @@ def _take(tape: Tape, out: Tensor, value: Operand, x: Tensor, places: list[Any])
 
 def _as_places(tape: Tape, index: Tensor) -> Sequence[Tensor]:
     """The whole numbers that an index stands for: for a mask those of each of its axes."""
-    if index.dtype in (torch.bool, torch.uint8):
+    if index.dtype == torch.bool:
         tape.expect(not tape.is_known(index), "indexing with a mask that depends on data")
-        tape.expect(index.dtype == torch.bool, "indexing with a mask of bytes")
         return index.nonzero(as_tuple=True)
     return [index]
 
@@ -174,6 +181,7 @@ def index_select(tape: Tape, out: Tensor, x: Tensor, dim: int, index: Tensor) ->
 @rule(torch.select, T.select)
 def select(tape: Tape, out: Tensor, x: Tensor, dim: int, index: int) -> None:
     """One position of an axis, which goes."""
+    tape.sizes(index)
     position = Literal(int(index) % x.shape[dim], torch.int64)
     tape.emit(out, "Gather", [x, position], axis=int(dim))
 
@@ -181,7 +189,7 @@ def select(tape: Tape, out: Tensor, x: Tensor, dim: int, index: int) -> None:
 @rule(torch.narrow, T.narrow)
 def narrow(tape: Tape, out: Tensor, x: Tensor, dim: int, start: int, length: int) -> None:
     """A stretch of an axis."""
-    tape.expect(isinstance(start, int), "narrow with a tensor")
+    tape.sizes(start, length)
     first = int(start) % x.shape[dim]
     place = slice(first, first + int(length))
     tape.bind(out, cut(tape, tape.value(x), place, x.shape[dim], dim % x.dim()))
@@ -225,6 +233,8 @@ def topk(
     sorted: bool = True,
 ) -> None:
     """The k largest or smallest, in order."""
+    tape.sizes(k)
+    tape.expect(sorted, "topk with sorted=False")
     attributes = {"axis": int(dim), "largest": int(largest), "sorted": 1}
     names = tape.nodes_out("TopK", [x, Ints((int(k),))], 2, **attributes)
     for part, name in zip(out, names, strict=True):
@@ -291,6 +301,7 @@ def repeat_interleave(
     output_size: int | None = None,
 ) -> None:
     """Every element again and again."""
+    tape.sizes(output_size)
     if isinstance(repeats, Tensor) and (tape.is_known(repeats) or dim is None):
         tape.refuse("repeat_interleave by a tensor")
     if isinstance(repeats, Tensor):

@@ -283,6 +283,7 @@ def rms_norm(
 @rule(torch._weight_norm)  # type: ignore[attr-defined]
 def weight_norm(tape: Tape, out: Tensor, v: Tensor, g: Tensor, dim: int = 0) -> None:
     """A direction and a length for each row (Salimans & Kingma 2016, equation 2)."""
-    axes = Ints(axis for axis in range(v.dim()) if axis != dim % v.dim())
-    length = tape.node("ReduceL2", [v, axes], keepdims=1)
+    axes = Ints(axis for axis in range(v.dim()) if axis != dim)  # -1: one length for all
+    tape.expect(dim >= -1, "weight_norm with a negative axis")
+    length = tape.node("ReduceL2", [v, axes], keepdims=int(dim >= 0))
     tape.emit(out, "Mul", [v, tape.node("Div", [g, length])])

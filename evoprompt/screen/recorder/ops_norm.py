@@ -73,8 +73,8 @@ def cosine_similarity(
     tape: Tape, out: Tensor, x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8
 ) -> None:
     """The product of two vectors over both their lengths, each at least `eps`."""
-    rank = max(x1.dim(), x2.dim())
-    axes = Ints((dim % rank - rank,))
+    tape.expect(x1.dim() == x2.dim(), "cosine_similarity of other numbers of axes")
+    axes = Ints((dim % x1.dim(),))
     least = Literal(float(eps), x1.dtype)
     lengths = [
         tape.node("Max", [norm_of(tape, x, 2, axes, False, x.dtype), least]) for x in (x1, x2)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from evoprompt.screen.recorder.ops_layers import IntOrInts, only_float32, spread
-from evoprompt.screen.recorder.tape import Ints, Tape, rule
+from evoprompt.screen.recorder.tape import Ints, Operand, Tape, rule
 
 _nn = torch._C._nn  # type: ignore[attr-defined]
 
@@ -27,9 +27,22 @@ def _resize(tape: Tape, out: Tensor, x: Tensor, factors: Any, **attributes: Any)
 
 
 def _nearest(nearest_mode: str, places: str, *names: str) -> None:
+    """Where one size is no multiple of the other, onnxruntime and torch round otherwise."""
+    line = getattr(_nn, names[0])
+
     def write(
         tape: Tape, out: Tensor, x: Tensor, output_size: Any, scale_factors: Any = None
     ) -> None:
+        ratios = list(zip(x.shape[2:], out.shape[2:], strict=True))
+        wanted = [to / size for size, to in ratios] if scale_factors is None else scale_factors
+        if any(max(r) % min(r) or f != r[1] / r[0] for r, f in zip(ratios, wanted, strict=True)):
+            value: Operand = tape.value(x)
+            for axis, (size, to) in enumerate(ratios):
+                given = ([to], None) if scale_factors is None else (None, [scale_factors[axis]])
+                taken = line(torch.arange(float(size))[None, None], *given)
+                value = tape.node("Gather", [value, taken[0, 0].long()], axis=axis + 2)
+            tape.bind(out, value)
+            return
         attributes = {"mode": "nearest", "nearest_mode": nearest_mode}
         attributes["coordinate_transformation_mode"] = places
         _resize(tape, out, x, scale_factors, **attributes)
@@ -51,6 +64,11 @@ def _smooth(mode: str, *names: str) -> None:
         attributes["coordinate_transformation_mode"] = places
         if mode == "cubic":
             attributes["cubic_coeff_a"] = -0.75
+            is_scaled = scale_factors is not None and not align_corners
+            factors = [1.0] * 2 if not is_scaled else scale_factors
+            sizes = zip(x.shape[2:], out.shape[2:], factors, strict=True)
+            is_moved = any(size == to and factor != 1 for size, to, factor in sizes)
+            tape.expect(not is_moved, "bicubic interpolation to the same size by a factor")
         _resize(tape, out, x, None if align_corners else scale_factors, **attributes)
 
     rule(*(getattr(_nn, name) for name in names))(write)

@@ -15,14 +15,22 @@ T = Tensor
 
 @rule(
     *(T.view, T.reshape, torch.reshape, T.flatten, torch.flatten, T.unflatten, torch.unflatten),
-    *(T.squeeze, torch.squeeze, T.unsqueeze, torch.unsqueeze, T.view_as, T.reshape_as, torch.ravel),
+    *(T.squeeze, torch.squeeze, T.unsqueeze, torch.unsqueeze, torch.ravel),
     *(T.ravel, T.unsqueeze_, T.squeeze_, torch.atleast_1d, torch.atleast_2d, torch.atleast_3d),
 )
-def reshape(tape: Tape, out: Tensor, x: Tensor, *_: Any, **__: Any) -> None:
+def reshape(tape: Tape, out: Tensor, x: Tensor, *given: Any, **named: Any) -> None:
     """Same numbers in the same order; the new shape is that of the result."""
+    if len(given) != 1 or type(given[0]) is not int:
+        tape.sizes(*given, *named.values())
     tape.expect(isinstance(out, Tensor) and out.dtype == x.dtype, "a view as another type")
     tape.expect(out.numel() > 0, "an empty tensor")
     tape.emit(out, "Reshape", [x, Ints(out.shape)])
+
+
+@rule(T.view_as, T.reshape_as)
+def reshape_as(tape: Tape, out: Tensor, x: Tensor, other: Tensor) -> None:
+    """In the shape of another tensor."""
+    reshape(tape, out, x)
 
 
 def permuted(tape: Tape, value: Any, order: Sequence[int]) -> Operand:
@@ -112,9 +120,16 @@ def stack(tape: Tape, out: Tensor, tensors: Any, dim: int = 0) -> None:
     tape.emit(out, "Concat", parts, axis=axis)
 
 
-@rule(T.expand, T.expand_as, torch.broadcast_to, T.broadcast_to)
-def expand(tape: Tape, out: Tensor, x: Tensor, *_: Any, **__: Any) -> None:
+@rule(T.expand_as)
+def expand_as(tape: Tape, out: Tensor, x: Tensor, other: Tensor) -> None:
+    """In the shape of another tensor."""
+    expand(tape, out, x)
+
+
+@rule(T.expand, torch.broadcast_to, T.broadcast_to)
+def expand(tape: Tape, out: Tensor, x: Tensor, *given: Any, **named: Any) -> None:
     """Repeat along axes of one; also where nothing changes: at another batch size it may."""
+    tape.sizes(*given, *named.values())
     tape.emit(out, "Expand", [x, Ints(out.shape)])
 
 
@@ -129,6 +144,7 @@ def broadcast_tensors(tape: Tape, out: Any, *tensors: Any) -> None:
 @rule(T.repeat, T.tile, torch.tile)
 def repeat(tape: Tape, out: Tensor, x: Tensor, *counts: Any, **named: Any) -> None:
     """Whole copies along every axis."""
+    tape.sizes(*counts, *named.values())
     given = counts or tuple(named.values())
     times = list(given[0]) if isinstance(given[0], Sequence) else list(given)
     value: Operand = tape.value(x)
@@ -152,6 +168,7 @@ def _sections(tape: Tape, out: Sequence[Tensor], x: Tensor, dim: int) -> None:
 @rule(torch.chunk, T.chunk, torch.split, T.split, torch.tensor_split, T.tensor_split)
 def split(tape: Tape, out: Sequence[Tensor], x: Tensor, *how: Any, **named: Any) -> None:
     """Pieces along one axis; their sizes are those of the results."""
+    tape.sizes(*how, *named.values())
     dim = named.get("dim", how[1] if len(how) > 1 else 0)
     _sections(tape, out, x, int(dim))
 

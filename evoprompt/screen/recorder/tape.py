@@ -184,6 +184,14 @@ class Tape(TorchFunctionMode):
         if not condition:
             self.refuse(name)
 
+    def sizes(self, *numbers: Any) -> None:
+        """Refuse tensors of data where torch would take their numbers as sizes or places."""
+        for number in numbers:
+            if isinstance(number, Tensor):
+                self.expect(not self.is_known(number), "control flow on data (a size)")
+            elif isinstance(number, (list, tuple)):
+                self.sizes(*number)
+
     def is_known(self, tensor: Tensor) -> bool:
         """Whether a tensor depends on the input or on weights."""
         entry = self._entry(tensor)
