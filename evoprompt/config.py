@@ -75,6 +75,8 @@ class ScreenSettings:
     """Larger candidates are rejected."""
     max_macs: int = 500_000_000
     """Multiply-accumulates for one example; costlier candidates are rejected."""
+    max_nodes: int = 2_000
+    """Operators of the graph; deeper candidates are rejected."""
     unsafe: bool = False
     """Run candidates also where the system has no Landlock or no seccomp (see the README)."""
 

@@ -32,7 +32,7 @@ _RANDOM = frozenset(
 def check(payload: bytes) -> bytes:
     """Return a line of JSON and the cleaned ONNX bytes; the entry function of the checking job.
 
-    The payload is a line of JSON (in_shape, num_classes, max_parameters, max_macs) and the bytes.
+    The payload is a line of JSON (in_shape, num_classes and the limits max_*) and the bytes.
     """
     head, _, graph = payload.partition(b"\n")
     try:
@@ -137,8 +137,11 @@ def _derive(model: onnx.ModelProto, job: dict[str, Any]) -> dict[str, Any]:
         is_of_batch = "batch" in str(error)  # it says at which batch size shapes do not fit
         reason = Reason.BATCH_DEPENDENT if is_of_batch else Reason.INVALID_GRAPH
         raise _fail(reason, error) from None
-    for what, limit in (("parameters", job["max_parameters"]), ("macs", job["max_macs"])):
-        value = getattr(graph, what)
+    for what, value, limit in (
+        ("operators", graph.node_count, job["max_nodes"]),
+        ("parameters", graph.parameters, job["max_parameters"]),
+        ("macs", graph.macs, job["max_macs"]),
+    ):
         if value > limit:
             raise _fail(Reason.TOO_LARGE, f"{value} {what}, at most {limit}")
     if graph.outputs[0].shape != ((1, 0), (0, job["num_classes"])):
@@ -166,7 +169,7 @@ def warm() -> None:
     )
     opset = [onnx.helper.make_opsetid("", 20)]
     model = onnx.helper.make_model(graph, opset_imports=opset, ir_version=9)
-    job = {"in_shape": [4], "num_classes": 4, "max_parameters": 1, "max_macs": 1}
+    job = {"in_shape": [4], "num_classes": 4, "max_nodes": 1, "max_parameters": 1, "max_macs": 1}
     report = check(json.dumps(job).encode() + b"\n" + model.SerializeToString())
     if b'"reason"' in report:
         raise RuntimeError(f"the checker rejects a plain graph: {report!r}")

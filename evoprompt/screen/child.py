@@ -18,7 +18,7 @@ from torch import nn
 
 from evoprompt.candidate import Reason, Stage
 from evoprompt.jail.job import describe
-from evoprompt.screen import export
+from evoprompt.screen import export, initial
 from evoprompt.screen.failure import CandidateError
 from evoprompt.screen.recorder import (
     BATCHES,
@@ -54,6 +54,8 @@ def warm() -> None:
     """Import and trace once in the zygote, so that its children find everything ready."""
     torch.set_num_threads(1)
     torch.backends.mha.set_fastpath_enabled(False)  # its fused operator has no ONNX form
+    torch.backends.mkldnn.set_flags(_enabled=False)  # it compiles a kernel for every new shape
+    initial.install()
     job = {"source": _WARM, "in_shape": [1, 12], "num_classes": 3, "max_parameters": 10**6}
     for _ in range(2):  # the second time nothing is left to be made
         if not record(json.dumps(job).encode()).startswith(b"{}"):
@@ -125,6 +127,10 @@ def _graph(source: str, net: nn.Module, rows_BX: torch.Tensor, num_classes: int)
         if any(tensor._version for tensor in inputs.values()):
             detail = "forward writes into its input x in place; work on a copy (x = x + ..., clone)"
             raise CandidateError(Stage.FORWARD, Reason.CHANGES_INPUT, detail) from None
+        if not error.may_be_exported:
+            raise CandidateError(
+                Stage.EXPORT, Reason.UNSUPPORTED_OPERATION, f"no graph holds this: {error}"
+            ) from None
         return export.fall_back(net, rows_BX, str(error))
     _check_rows([answers[batch] for batch in BATCHES])
     return model.SerializeToString()
@@ -215,6 +221,9 @@ def _check_logits(logits_BK: object, batch: int, num_classes: int) -> None:
         is_of_batch = shape[1:] == (num_classes,) or batch != BATCHES[0]
         reason = Reason.BATCH_DEPENDENT if is_of_batch else Reason.WRONG_OUTPUT
         raise CandidateError(Stage.FORWARD, reason, detail)
+    if logits_BK.device.type != "cpu":
+        detail = f"forward returned a tensor on {logits_BK.device.type}; {wanted} on the CPU"
+        raise CandidateError(Stage.FORWARD, Reason.WRONG_OUTPUT, detail)
     if not math.isfinite(float(logits_BK.abs().sum())):
         detail = "forward returned NaN or infinity for a standard normal input"
         raise CandidateError(Stage.FORWARD, Reason.NOT_FINITE, detail)

@@ -91,7 +91,7 @@ def _plain_buffers(net: nn.Module) -> None:
 
 def _compare(net: nn.Module, graph: bytes, input_BX: torch.Tensor) -> None:
     """Run graph and module on a batch of another size: the exporter has silent errors."""
-    logits_BK = net(input_BX)
+    logits_BK = net(input_BX.clone())
     weights = {name: value.detach().numpy() for name, value in net.state_dict().items()}
     session = open_session(graph)
     names = [door.name for door in session.get_inputs()[1:]]

@@ -69,6 +69,7 @@ class Line:
         self._job = {
             "in_shape": list(shape.in_shape),
             "num_classes": shape.num_classes,
+            "max_nodes": settings.max_nodes,
             "max_parameters": settings.max_parameters,
             "max_macs": settings.max_macs,
         }

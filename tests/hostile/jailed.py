@@ -9,7 +9,13 @@ from evoprompt.jail import Limits, Outcome, Zygote
 LIMITS = Limits(seconds=2.0, cpu_seconds=1, memory_mb=256, output_bytes=8 << 20)
 PATIENT = Limits(seconds=20.0, cpu_seconds=5, memory_mb=256, output_bytes=8 << 20)
 """For programs that come to their end, also on a busy machine."""
-JOB = {"in_shape": [4], "num_classes": 3, "max_parameters": 10**6, "max_macs": 10**6}
+JOB = {
+    "in_shape": [4],
+    "num_classes": 3,
+    "max_parameters": 10**6,
+    "max_macs": 10**6,
+    "max_nodes": 1000,
+}
 
 
 @dataclass(frozen=True)

@@ -15,17 +15,6 @@ from tests.screen.conftest import SETTINGS, SHAPE
 
 LIMITS = replace(SETTINGS, workers=2, seconds_limit=4.0, cpu_seconds=2, memory_mb=1024)
 EVERY = 10  # bad programs between two good ones
-NOT_YET = {
-    "3,000 layers": "nothing limits the number of operators",
-    "returns a tensor on meta": "the exporter's import of tempfile fails in the jail",
-    "a branch on values": "the exporter is asked, and writes one branch down",
-}
-CASES = [
-    pytest.param(name, marks=pytest.mark.xfail(reason=NOT_YET[name], strict=True))
-    if name in NOT_YET
-    else name
-    for name in BAD
-]
 
 
 def good(number: int) -> str:
@@ -61,7 +50,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
     )
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", BAD)
 def test_a_bad_program_is_rejected_for_the_right_reason(seen: Seen, name: str) -> None:
     verdict, bad = seen.bad[name], BAD[name]
     assert isinstance(verdict, Rejected)

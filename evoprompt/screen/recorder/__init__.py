@@ -7,6 +7,8 @@ batch axis. Weights are inputs of the graph under the names of the state dict; B
 other layers stay what they are. Rules for the operations are in the files `ops_*.py`.
 """
 
+import contextlib
+import gc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -88,7 +90,31 @@ def record(
         Exception: Whatever the module itself raises.
     """
     inputs = [make_inputs(batch) for batch in BATCHES]
-    tapes, outputs = _two_forwards(net, inputs, look or (lambda result, batch: None))
+    weights = list(weights_of(net))
+    with _no_collection():
+        try:
+            answers = _two_forwards(net, weights, inputs, look or (lambda result, batch: None))
+            model = _model(inputs, *answers)
+        finally:
+            for _, weight in weights:
+                if "_recorded" in weight.__dict__:
+                    del weight._recorded  # type: ignore[attr-defined]
+    return Recording(model, (answers[1][0], answers[1][1]))
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Keep Python's collector from walking a large heap for the many small nodes; none is lost."""
+    is_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if is_on:
+            gc.enable()
+
+
+def _model(inputs: list[Inputs], tapes: list[Tape], outputs: list[Inputs]) -> ModelProto:
     merger = Merger(*BATCHES)
     writer = Writer()
     for index, (ours, theirs) in enumerate(zip(*inputs, strict=True)):
@@ -102,15 +128,14 @@ def record(
             raise UnsupportedError(f"random numbers in forward ({name})") from None
         raise
     for name, weight in tapes[0].used_weights.items():
-        sizes = merger.sizes(tuple(weight.shape), tuple(weight.shape), name)
-        writer.add_door(writer.graph.input, name, weight.dtype, sizes)
+        writer.add_weight(name, weight)
     writer.names = _name_outputs(tapes[0], outputs[0], nodes)
     for node in nodes:
         writer.add(node)
     for name, ours, theirs in zip(writer.names.values(), *outputs, strict=True):
         sizes = merger.sizes(tuple(ours.shape), tuple(theirs.shape), "the output")
         writer.add_door(writer.graph.output, name, ours.dtype, sizes)
-    return Recording(writer.model(), (outputs[0], outputs[1]))
+    return writer.model()
 
 
 def weights_of(net: nn.Module) -> Iterator[tuple[str, Tensor]]:
@@ -126,11 +151,13 @@ def weights_of(net: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 
 def _two_forwards(
-    net: nn.Module, inputs: list[Inputs], look: Callable[[Any, int], None]
+    net: nn.Module,
+    weights: list[tuple[str, Tensor]],
+    inputs: list[Inputs],
+    look: Callable[[Any, int], None],
 ) -> tuple[list[Tape], list[Inputs]]:
     tapes: list[Tape] = []
     outputs: list[Inputs] = []
-    weights = list(weights_of(net))
     for batch, values in zip(BATCHES, inputs, strict=True):
         try:
             tape, result = _forward(net, weights, values)

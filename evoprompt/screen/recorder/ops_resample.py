@@ -34,7 +34,9 @@ def _nearest(nearest_mode: str, places: str, *names: str) -> None:
         tape: Tape, out: Tensor, x: Tensor, output_size: Any, scale_factors: Any = None
     ) -> None:
         ratios = list(zip(x.shape[2:], out.shape[2:], strict=True))
-        wanted = [to / size for size, to in ratios] if scale_factors is None else scale_factors
+        wanted: list[float] = [to / size for size, to in ratios]
+        if scale_factors is not None:
+            wanted = list(scale_factors)
         if any(max(r) % min(r) or f != r[1] / r[0] for r, f in zip(ratios, wanted, strict=True)):
             value: Operand = tape.value(x)
             for axis, (size, to) in enumerate(ratios):

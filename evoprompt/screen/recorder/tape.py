@@ -29,8 +29,20 @@ RANDOM: set[Function] = set()
 _DATA, _WEIGHT, _CONSTANT, _COMPLEX = range(4)
 
 
+_NO_GRAPH = (
+    *("control flow", "random numbers", "a size that depends", "forward changes its input"),
+    *("a tensor that is kept", "weights that are no part", "writing into a weight"),
+)
+"""Refusals of what no exporter could write down either: it would trace one case of many."""
+
+
 class UnsupportedError(Exception):
     """The forward does something that has no rule; the message names the operation."""
+
+    @property
+    def may_be_exported(self) -> bool:
+        """Whether another exporter may know the operation."""
+        return not str(self).startswith(_NO_GRAPH)
 
 
 class Ints(tuple[int, ...]):

@@ -4,6 +4,7 @@ The protobuf messages are filled by hand: `onnx.helper` checks and guesses at a 
 than that of the whole recording.
 """
 
+import functools
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,6 +15,7 @@ from onnx import (
     GraphProto,
     ModelProto,
     TensorProto,
+    TypeProto,
     ValueInfoProto,
     numpy_helper,
 )
@@ -73,6 +75,10 @@ class Writer:
                 dims.add(dim_param=BATCH if size == (1, 0) else f"{BATCH}_{size[0]}_{size[1]}")
             else:
                 dims.add(dim_value=size.offset)
+
+    def add_weight(self, name: str, weight: Tensor) -> None:
+        """Write an input of a fixed shape."""
+        self.graph.input.add(name=name, type=_fixed_type(weight.dtype, weight.shape))
 
     def model(self) -> ModelProto:
         """Return the finished model."""
@@ -169,6 +175,16 @@ class Writer:
                     name = self._call(op, [name, self._one(Size(0, number))])
         self._sizes[(size,)] = name
         return name
+
+
+@functools.lru_cache(maxsize=4096)
+def _fixed_type(dtype: torch.dtype, shape: torch.Size) -> TypeProto:
+    known = TypeProto()
+    known.tensor_type.elem_type = ELEMENT_TYPES[dtype]
+    known.tensor_type.shape.SetInParent()
+    for size in shape:
+        known.tensor_type.shape.dim.add(dim_value=size)
+    return known
 
 
 def _array(tensor: Tensor) -> np.ndarray:
