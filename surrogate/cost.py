@@ -108,14 +108,18 @@ def _recurrent_macs(node: Node) -> int:
 
 
 def _einsum_macs(node: Node) -> int:
-    """The product of all distinct indices."""
+    """The product of all distinct indices; those of an ellipsis count from the last."""
     left = str(node.attributes["equation"]).replace(" ", "").split("->")[0].split(",")
     sizes: dict[str, int] = {}
-    for index, letters in enumerate(left):
+    for index, term in enumerate(left):
         shape = _operand_shape(node, index)
-        if "." in letters or len(letters) != len(shape):
+        before, dots, after = term.partition("...")
+        more = len(shape) - len(before) - len(after)
+        if more < 0 or (more and not dots):
             return 0
-        sizes.update(zip(letters, shape, strict=True))
+        letters = [*before, *(f"...{place}" for place in range(more, 0, -1)), *after]
+        for letter, size in zip(letters, shape, strict=True):
+            sizes[letter] = max(size, sizes.get(letter, 1))
     return math.prod(sizes.values())
 
 

@@ -84,8 +84,10 @@ def read(data: bytes | Path | onnx.ModelProto) -> Graph:
     except GraphError:
         raise
     except FAILURES as error:
-        where = str(data) if isinstance(data, Path) else "ONNX bytes"
-        what = f"it cannot be read ({type(error).__name__}: {str(error)[:200]})"
+        where = str(data) if isinstance(data, Path) else "ONNX graph"
+        what = " ".join(str(error).split())[:200]
+        if not isinstance(error, BadShapeError):
+            what = f"it cannot be read ({type(error).__name__}: {what})"
         raise GraphError(problem(what, where, "a network", "Change the network")) from error
 
 

@@ -152,15 +152,25 @@ def _gather(node: Node, raw: Raw) -> Node:
     source, index = node.inputs[0], node.inputs[1]
     axis = int(raw.get("axis", 0))  # type: ignore[call-overload]
     values = int_tuple(index) if isinstance(index, Constant) and index.is_static else None
+    assert source is not None
+    axis = axis + len(source.shape) if axis < 0 else axis
     if not isinstance(source, Ref) or values is None or len(values) > 16:
         node.attributes = {"a": axis}
         return node
-    axis = axis + len(source.shape) if axis < 0 else axis
     if source.shape[axis].scale:
         raise BadShapeError("it picks examples of the batch")
     size = source.shape[axis].offset
     node.op, node.inputs = "Select", [source]
     node.attributes = {"a": axis, "i": tuple(v + size if v < 0 else v for v in values)}
+    return node
+
+
+def _cumulative(node: Node, raw: Raw) -> Node:
+    keep_attributes(node, raw)
+    axis = int_tuple(node.inputs[1]) if isinstance(node.inputs[1], Constant) else None
+    if axis and isinstance(node.inputs[0], Ref):
+        node.inputs = node.inputs[:1]
+        node.attributes["a"] = _each_positive(axis[:1], len(node.shape))[0]
     return node
 
 
@@ -208,6 +218,7 @@ def _resize(node: Node, raw: Raw) -> Node:
 
 RULES: dict[str, Callable[[Node, Raw], Node | Ref]] = {
     "Concat": _concat,
+    "CumSum": _cumulative,
     "Expand": _expand,
     "Flatten": _view,
     "Gather": _gather,

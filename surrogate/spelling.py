@@ -62,6 +62,9 @@ def keep_attributes(node: Node, raw: Raw) -> None:
         default = defaults.get(key)
         if default is None or default != value:
             node.attributes[key] = _printable(value)
+    axis = node.attributes.get("axis")
+    if isinstance(axis, int) and axis < 0 and isinstance(node.inputs[0], Ref):
+        node.attributes["axis"] = axis + len(node.inputs[0].shape)
 
 
 @lru_cache(maxsize=512)
