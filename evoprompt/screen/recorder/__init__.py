@@ -35,7 +35,7 @@ from evoprompt.screen.recorder import (
     ops_write,
 )
 from evoprompt.screen.recorder.merge import BatchDependentError, Merger
-from evoprompt.screen.recorder.tape import Node, Tape, UnsupportedError
+from evoprompt.screen.recorder.tape import Held, Node, Tape, UnsupportedError
 from evoprompt.screen.recorder.write import ELEMENT_TYPES, INPUT, OUTPUT, Writer
 
 BATCHES = (2, 1)  # the checker looks at the finished graph at 1 and 3
@@ -204,6 +204,8 @@ def _name_outputs(tape: Tape, outputs: tuple[Tensor, ...], nodes: list[Node]) ->
         if not isinstance(tensor, Tensor) or tensor.dtype not in ELEMENT_TYPES:
             raise UnsupportedError(f"an output that is a {type(tensor).__name__}")
         value = tape.value(tensor)
+        if isinstance(value, Held):
+            raise UnsupportedError("an output that does not depend on the input")
         # the names of weights never begin with a point
         if not isinstance(value, str) or not value.startswith(".") or value in names:
             copy = f".out{index}"
