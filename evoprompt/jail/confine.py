@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from evoprompt.jail import landlock, readable, seccomp
 
-LANDLOCK, SECCOMP, NAMESPACES = "landlock", "seccomp", "namespaces"
+LANDLOCK, SECCOMP, NAMESPACES, GPU = "landlock", "seccomp", "namespaces", "gpu"
 HIGH_DESCRIPTOR = 16  # above those that a child puts its pipes on
 _LAST_DESCRIPTOR = 1 << 20
 _ABI_TCP, _ABI_DEVICES, _ABI_SIGNALS = 4, 5, 6
@@ -22,6 +22,7 @@ _LACKS = {
     "processes and open sockets",
     NAMESPACES: "no namespaces for an ordinary user: the system call filter alone keeps a program "
     "off the network",
+    GPU: "a job that gets the GPU may call its driver, and has no namespaces of its own",
 }
 
 

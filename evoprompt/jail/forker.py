@@ -6,8 +6,8 @@ that read untrusted bytes may share a child (`keeper`).
 
 What this does not protect from: a hole in the kernel, which all jobs share, and what the timing of
 caches tells; the names, sizes and times of files (their contents are closed); what the zygote has
-in its memory (it is started clean: no key, no label, no path but those of modules); use of the CPU
-and of memory up to the limits; a GPU's driver, where a job gets the GPU. Memory may be written and
+in its memory (no key and no label; but the sources that it was given before); use of the CPU and of
+memory up to the limits; a GPU's driver, where a job gets the GPU. Memory may be written and
 run, so a program can always run machine code of its own, and it can say anything: a result is bytes
 from a process in which the candidate ran, and whoever receives it must check it.
 """
@@ -78,6 +78,7 @@ def _leave_the_machine(settings: dict[str, Any], missing: set[str]) -> bool:
     """Enter namespaces, before a thread is started; whether this user's processes are counted."""
     is_root = os.geteuid() == 0
     if settings["pass_gpu"]:  # CUDA in a network and user namespace of its own was never run
+        missing.add(confine.GPU)
         return False
     if confine.NAMESPACES in missing or kernel.enter_namespaces() is not None:
         missing.add(confine.NAMESPACES)
@@ -90,6 +91,7 @@ def _report(missing: set[str], is_confined: bool) -> dict[str, Any]:
     if not is_confined:
         return {"available": dict.fromkeys(parts, False), "missing": []}
     available = {part: part not in missing for part in parts}
+    available[confine.NAMESPACES] &= confine.GPU not in missing
     return {"available": available, "missing": confine.sentences(missing)}
 
 

@@ -36,7 +36,8 @@ class Keeper:
         """Run one job; once more in a fresh child if it failed in a used one, or hung."""
         is_fresh = self._served == 0
         ended = self._run_once(entry, payload, limits)
-        if ended.output is None and (not is_fresh or ended.is_still):
+        is_in_doubt = not is_fresh and ended.killed in {"memory", "crash"}
+        if is_in_doubt or ended.is_still:
             ended = self._run_once(entry, payload, limits)
         return ended
 
@@ -60,12 +61,13 @@ class Keeper:
             data, killed = watch.watch(
                 child, self.control.fileno(), limits, self.may_wait, request, _is_whole
             )
-            is_over = not _is_whole(data) or data[:1] != job.DONE or self._served >= self.reuse
+            is_over = killed is not None or not _is_answer(data) or self._served >= self.reuse
         finally:
             status, cpu = self._end(child) if is_over else (0, 0.0)
-        if _is_whole(data):  # it was killed for having served long enough, not for this job
-            status = 0
-        return judge(bytes(data[:1]), data[job.ANSWER.size :], killed, status, cpu, limits)
+        if killed is None and _is_whole(data):
+            kind = data[:1] if len(data) == _length(data) else b""
+            return judge(bytes(kind), data[job.ANSWER.size :], None, 0, cpu, limits)
+        return judge(b"", bytearray(), killed, status, cpu, limits)
 
     def _start(self) -> Child:
         self._mapped = job.mapped_bytes()
@@ -99,8 +101,15 @@ class Keeper:
             resource.prlimit(child.process, kind, (value, resource.RLIM_INFINITY))
 
 
+def _length(data: bytearray) -> int:
+    """Bytes of the answer that begins here, once its header is there."""
+    return job.ANSWER.size + job.ANSWER.unpack_from(data)[1]
+
+
 def _is_whole(data: bytearray) -> bool:
-    if len(data) < job.ANSWER.size:
-        return False
-    _, length = job.ANSWER.unpack_from(data)
-    return len(data) >= job.ANSWER.size + length
+    return len(data) >= job.ANSWER.size and len(data) >= _length(data)
+
+
+def _is_answer(data: bytearray) -> bool:
+    """Whether the child did its job and waits for the next one."""
+    return _is_whole(data) and len(data) == _length(data) and data[:1] == job.DONE
