@@ -28,6 +28,8 @@ class Dim(NamedTuple):
 
 Shape = tuple[Dim, ...]
 BATCH = Dim(1, 0)
+COMMUTATIVE = {"Add", "Mul", "Max", "Min", "Sum", "Mean", "And", "Or", "Xor", "Equal"}
+"""Operators whose operands come in no order."""
 
 
 @dataclass(eq=False, slots=True)
@@ -77,12 +79,10 @@ class Recipe(NamedTuple):
         """Eight hexadecimal digits of the computation, free of names."""
         attributes = self.attributes
         parts = [self.op, str(self.output), *(f"{k}={attributes[k]!r}" for k in sorted(attributes))]
-        for operand in self.inputs:
-            if isinstance(operand, Weight):
-                parts.append(f"W{operand.shape}{operand.made_by}")
-            else:
-                parts.append(f"C{operand.digest}" if isinstance(operand, Constant) else "-")
-        return digest(";".join(parts))
+        operands = [form_of(operand) for operand in self.inputs]
+        if self.op in COMMUTATIVE:
+            operands.sort()
+        return digest(";".join(parts + operands))
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +103,14 @@ class Weight:
         return self.recipe.digest if self.recipe is not None else ""
 
     @property
+    def is_symmetric(self) -> bool:
+        """Whether its sources come in no order: equal operands of a commutative operator."""
+        recipe = self.recipe
+        if recipe is None or recipe.op not in COMMUTATIVE or len(self.sources) < 2:
+            return False
+        return len({form_of(o) for o in recipe.inputs if isinstance(o, Weight)}) == 1
+
+    @property
     def part(self) -> str:
         """Empty if it is whole; else a digest of the computation."""
         return "" if self.is_whole else self.made_by
@@ -110,7 +118,8 @@ class Weight:
     @cached_property
     def key(self) -> tuple[tuple[str, ...], str]:
         """Two operands with one key hold the same numbers, in whatever layout."""
-        return self.sources, self.part
+        names = tuple(sorted(self.sources)) if self.is_symmetric else self.sources
+        return names, self.part
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,6 +163,13 @@ class Constant:
 
 
 Operand = Ref | Weight | Constant | None
+
+
+def form_of(operand: Operand) -> str:
+    """What an operand of a recipe is, free of names."""
+    if isinstance(operand, Weight):
+        return f"W{operand.shape}{operand.made_by}"
+    return f"C{operand.digest}" if isinstance(operand, Constant) else "-"
 
 
 def digest(content: bytes | str) -> str:

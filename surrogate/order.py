@@ -11,8 +11,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from functools import lru_cache
 
-from surrogate.ir import Constant, Node, Operand, Ref, Shape, Weight, live_in, refs
-from surrogate.spelling import COMMUTATIVE
+from surrogate.ir import COMMUTATIVE, Constant, Node, Operand, Ref, Shape, Weight, live_in, refs
 from surrogate.symmetry import VISITS, Search, Vertex, vertices
 
 HASH_VERSION = "1"
@@ -104,6 +103,8 @@ def _written(operand: Operand, place: dict[Node, int], weights: dict[tuple, int]
     if isinstance(operand, Weight):
         number = weights.setdefault(operand.key, len(weights))
         sources = [weights.setdefault(((s,), "source"), len(weights)) for s in operand.sources]
+        if operand.is_symmetric:
+            sources.sort()
         return f"w{number} {sources} {operand.shape} {operand.part}"
     return _constant_label(operand) if isinstance(operand, Constant) else "-"
 
@@ -169,7 +170,8 @@ def _colour(
         if type(operand) is Ref:
             parts.append(f"r{colours[operand.node]}.{operand.output}")
         elif isinstance(operand, Weight):
-            shared = "".join([weights[source] for source in operand.sources]) if weights else ""
+            shared = [weights[source] for source in operand.sources] if weights else []
+            shared = "".join(sorted(shared) if operand.is_symmetric else shared)
             parts.append(f"w{operand.shape}{operand.part}{len(operand.sources)}{shared}")
         else:
             parts.append(_constant_label(operand) if isinstance(operand, Constant) else "-")

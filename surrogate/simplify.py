@@ -5,8 +5,8 @@ words. Operators without a rule keep their ONNX name and every attribute that is
 """
 
 from surrogate import layers, layout
-from surrogate.ir import Constant, Node, Operand, Ref, Weight
-from surrogate.spelling import COMMUTATIVE, keep_attributes
+from surrogate.ir import COMMUTATIVE, Constant, Node, Operand, Ref, Weight
+from surrogate.spelling import keep_attributes
 
 RULES = layers.RULES | layout.RULES
 

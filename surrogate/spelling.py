@@ -12,7 +12,6 @@ from onnx import defs
 
 from surrogate.ir import Attribute, Constant, Node, Operand, Ref, refs
 
-COMMUTATIVE = {"Add", "Mul", "Max", "Min", "Sum", "Mean", "And", "Or", "Xor", "Equal"}
 Raw = Mapping[str, object]
 """The attributes of a node as the file holds them."""
 

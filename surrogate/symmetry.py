@@ -12,8 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from surrogate.ir import Node, Operand, Ref, Weight
-from surrogate.spelling import COMMUTATIVE
+from surrogate.ir import COMMUTATIVE, Node, Operand, Ref, Weight
 
 VISITS = 300_000  # nodes looked at; about a second
 Vertex = Node | str

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from surrogate.fold import RULES
-from surrogate.ir import Constant, Operand, Recipe, Weight
+from surrogate.ir import COMMUTATIVE, Constant, Operand, Recipe, Weight, form_of
 
 BIJECTIVE = {"Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Cast"}
 LAYOUT = BIJECTIVE | {"Slice", "Split", "Concat", "Gather", "Expand"}
@@ -24,6 +24,8 @@ Sources = Mapping[str, tuple[tuple[int, ...], int]]
 def derive(recipe: Recipe, shape: tuple[int, ...], sources: Sources) -> Weight:
     """Return what an operator makes of weights."""
     weights = [operand for operand in recipe.inputs if isinstance(operand, Weight)]
+    if recipe.op in COMMUTATIVE:
+        weights.sort(key=form_of)
     names = tuple(dict.fromkeys(name for weight in weights for name in weight.sources))
     is_layout = recipe.op in LAYOUT and all(weight.is_layout for weight in weights)
     total = sum(math.prod(sources[name][0]) for name in names)

@@ -76,3 +76,20 @@ def test_constants_are_no_parameters_beside_weights_that_are_inputs() -> None:
     graph = read(model)
     assert graph.parameters == 12
     assert "#" in graph.text
+
+
+def test_the_sum_of_two_weights_has_no_order() -> None:
+    def text(first: str, second: str) -> tuple[str, str]:
+        nodes = [
+            helper.make_node("Add", [first, second], ["sum"]),
+            helper.make_node("MatMul", ["input", "sum"], ["x"]),
+            helper.make_node("Add", [second, first], ["again"]),
+            helper.make_node("MatMul", ["x", "again"], ["y"]),
+            helper.make_node("MatMul", ["y", "w"], ["logits"]),
+        ]
+        inputs = [("input", ["n", 4]), ("w", [4, 4]), ("u", [4, 4])]
+        graph = read(small_model(nodes=nodes, inputs=inputs))
+        return graph.hash, graph.text
+
+    assert text("w", "u") == text("u", "w")
+    assert "=1.1" in text("w", "u")[1]
