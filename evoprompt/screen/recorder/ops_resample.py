@@ -67,7 +67,7 @@ def _smooth(mode: str, *names: str) -> None:
         if mode == "cubic":
             attributes["cubic_coeff_a"] = -0.75
             is_scaled = scale_factors is not None and not align_corners
-            factors = [1.0] * 2 if not is_scaled else scale_factors
+            factors: list[float] = list(scale_factors or ()) if is_scaled else [1.0, 1.0]
             sizes = zip(x.shape[2:], out.shape[2:], factors, strict=True)
             is_moved = any(size == to and factor != 1 for size, to, factor in sizes)
             tape.expect(not is_moved, "bicubic interpolation to the same size by a factor")

@@ -32,6 +32,7 @@ _DATA, _WEIGHT, _CONSTANT, _COMPLEX = range(4)
 _NO_GRAPH = (
     *("control flow", "random numbers", "a size that depends", "forward changes its input"),
     *("a tensor that is kept", "weights that are no part", "writing into a weight"),
+    *("an output that does not depend", "embedding with max_norm"),
 )
 """Refusals of what no exporter could write down either: it would trace one case of many."""
 
