@@ -8,7 +8,7 @@ first. Colours are computed only for graphs that have branches of one length to 
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 from surrogate.ir import COMMUTATIVE, Constant, Node, Operand, Ref, Shape, Weight, live_in, refs
@@ -82,9 +82,10 @@ def graph_hash(nodes: list[Node], outputs: list[Ref]) -> str:
 def _rows(nodes: list[Node], outputs: list[Ref]) -> list[str]:
     place = {node: index for index, node in enumerate(nodes)}
     weights: dict[tuple, int] = {}
+    uses = _uses(nodes)
     rows = [HASH_VERSION]
     for node in nodes:
-        operands = [_written(operand, place, weights) for operand in node.inputs]
+        operands = [_written(operand, place, weights, uses) for operand in node.inputs]
         rows.append("|".join([node.label, *operands]))
     rows += [f"out {place[ref.node]}.{ref.output}" for ref in outputs]
     return rows
@@ -97,14 +98,34 @@ def _label(op: str, items: tuple, shapes: tuple[Shape, ...], element_type: int) 
     return f"{op} {attributes} {sizes} {element_type}"
 
 
-def _written(operand: Operand, place: dict[Node, int], weights: dict[tuple, int]) -> str:
+def _uses(nodes: list[Node]) -> Callable[[str], list[tuple]]:
+    """Where a trained tensor is read, in canonical order; only sums of weights ask for it."""
+    found: dict[str, list[tuple]] = defaultdict(list)
+
+    def uses(name: str) -> list[tuple]:
+        if not found:
+            for index, node in enumerate(nodes):
+                for slot, operand in enumerate(node.inputs):
+                    if isinstance(operand, Weight):
+                        for source in operand.sources:
+                            found[source].append((index, slot, len(operand.sources)))
+        return found[name]
+
+    return uses
+
+
+def _written(
+    operand: Operand,
+    place: dict[Node, int],
+    weights: dict[tuple, int],
+    uses: Callable[[str], list[tuple]],
+) -> str:
     if type(operand) is Ref:
         return f"r{place[operand.node]}.{operand.output}"
     if isinstance(operand, Weight):
         number = weights.setdefault(operand.key, len(weights))
-        sources = [weights.setdefault(((s,), "source"), len(weights)) for s in operand.sources]
-        if operand.is_symmetric:
-            sources.sort()
+        names = sorted(operand.sources, key=uses) if operand.is_symmetric else operand.sources
+        sources = [weights.setdefault(((name,), "source"), len(weights)) for name in names]
         return f"w{number} {sources} {operand.shape} {operand.part}"
     return _constant_label(operand) if isinstance(operand, Constant) else "-"
 
