@@ -50,8 +50,8 @@ class Program:
     text: str
 
     def attempts(self) -> int:
-        """How many things it tries."""
-        return self.text.count("\ndef try_") + self.text.count("\n    def try_")
+        """How many things it tries on every processor."""
+        return self.text.count("\ndef try_")
 
     def source(self, targets: Mapping[str, str]) -> str:
         """The candidate's source."""

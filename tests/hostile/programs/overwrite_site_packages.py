@@ -9,10 +9,8 @@ import torch
 FOLDER = os.path.dirname(os.path.dirname(torch.__file__))
 
 
-def try_new_module():
-    path = FOLDER + "/evoprompt_hostile.pth"
-    open(path, "w").write("")
-    os.remove(path)
+def try_new_file_without_a_name():
+    return os.open(FOLDER, os.O_TMPFILE | os.O_RDWR)
 
 
 def try_torch():
@@ -23,5 +21,5 @@ def try_library():
     return open(os.__file__, "r+b")
 
 
-def try_cache():
-    os.mkdir(FOLDER + "/torch/__pycache__/hostile")
+def try_compiled():
+    return open(torch.__cached__, "r+b")
