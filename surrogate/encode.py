@@ -2,8 +2,11 @@
 
     graph = read(Path("net.onnx")); graph.text, graph.hash, graph.parameters, graph.macs
 
-Names, node order, batch size at export, and whether weights lie in the file make no difference. The
-text is what the predictor reads; its version stands in `TEXT_VERSION`. Weights are never looked at.
+Names, node order, operand order of sums, batch size at export, and whether weights lie in the file
+make no difference; neither does which exporter wrote common layers. The text is what the predictor
+reads; its version stands in `TEXT_VERSION`. Weights are never looked at. Not promised: to tell a
+buffer from a parameter (a file does not), but for the running statistics of norms; to tell two
+layouts of one square weight apart, such as a layer and its transpose.
 """
 
 from dataclasses import dataclass
@@ -40,7 +43,7 @@ class Graph:
     """In canonical order; the first one is the input."""
     outputs: tuple[Ref, ...]
     parameters: int
-    """Trained numbers; shared ones count once, running statistics and unused ones do not."""
+    """Weights' numbers; shared ones count once, running statistics and unused ones do not."""
     macs: int
     """Multiply-accumulates for one example."""
     depth: int

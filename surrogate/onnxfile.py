@@ -23,6 +23,8 @@ from surrogate.errors import BadShapeError, GraphError, problem
 SIZE_LIMIT = 256 * 2**20  # bytes; a file with the weights of 60M parameters passes
 NODE_LIMIT = 20_000
 ELEMENT_LIMIT = 2**48  # of one tensor; more has no meaning, and sums of sizes would overflow
+RANK_LIMIT = 64  # axes of one tensor
+ATTRIBUTE_LIMIT = 8192  # bytes of a node's attributes, but for constants
 CONTROL_FLOW = {"If", "Loop", "Scan", "SequenceMap"}
 FLOATS = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16}
 OPSETS = range(7, 26)
@@ -170,8 +172,11 @@ def _call(node: onnx.NodeProto, where: str) -> Call:
         action = "Export it without branches and loops on data"
         raise GraphError(problem(what, where, expected, action))
     contents = tuple([attribute.SerializeToString() for attribute in node.attribute])
-    is_small = not contents or sum(map(len, contents)) <= _CACHED_BYTES
-    read = _attributes if is_small else _attributes.__wrapped__
+    size = sum(map(len, contents))
+    if size > ATTRIBUTE_LIMIT and op != "Constant":
+        what, expected = f"attributes of {op} of {size} bytes", f"at most {ATTRIBUTE_LIMIT}"
+        raise GraphError(problem(what, where, expected, "Change the network"))
+    read = _attributes if size <= _CACHED_BYTES else _attributes.__wrapped__
     try:
         attributes = read(contents)
     except (ValueError, TypeError, KeyError) as error:
@@ -207,12 +212,15 @@ def tensor_type(content: bytes) -> TensorType:
 
 def is_real(sizes: Sequence[int]) -> bool:
     """Whether a tensor can have these sizes."""
-    return min(sizes, default=0) >= 0 and math.prod(sizes) <= ELEMENT_LIMIT
+    if len(sizes) > RANK_LIMIT or min(sizes, default=0) < 0:
+        return False
+    return math.prod(sizes) <= ELEMENT_LIMIT
 
 
 def read_type(value: onnx.ValueInfoProto) -> TensorType:
     """The declared or inferred type of a value."""
-    return tensor_type(value.type.SerializeToString())
+    content = value.type.SerializeToString()
+    return (tensor_type if len(content) <= _CACHED_BYTES else tensor_type.__wrapped__)(content)
 
 
 def _take_apart(proto: onnx.ModelProto, calls: list[Call], where: str) -> Model:

@@ -16,7 +16,7 @@ from surrogate.ir import COMMUTATIVE, Constant, Operand, Recipe, Weight, form_of
 
 BIJECTIVE = {"Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Cast"}
 LAYOUT = BIJECTIVE | {"Slice", "Split", "Concat", "Gather", "Expand"}
-ELEMENTS = 2**20
+ELEMENTS = 2**18
 FAILURES = (ValueError, IndexError, TypeError, KeyError, OverflowError, AssertionError)
 Sources = Mapping[str, tuple[tuple[int, ...], int]]
 

@@ -145,6 +145,13 @@ REFUSED: dict[str, Callable[[], bytes]] = {
         ("batch", 1, 8),
         {"w": (1, 1, 5)},
     ),
+    "an equation of a million letters": lambda: graph_of(
+        [node("Einsum", "input input", "logits", equation="ab," * 300_000)]
+    ),
+    "a tensor of 100,000 axes": lambda: graph_of(
+        [node("Reshape", "input shape", "wide"), node("Flatten", "wide", "logits")],
+        constants={"shape": [-1] + [1] * 100_000},
+    ),
     "graphs in graphs in graphs": lambda: nested(200),
     "20,001 nodes": lambda: chain("Relu", 20_001),
     "the output is a constant as large as the batch": lambda: graph_of(
