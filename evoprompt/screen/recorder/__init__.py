@@ -9,6 +9,7 @@ other layers stay what they are. Rules for the operations are in the files `ops_
 
 import contextlib
 import gc
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,7 @@ from evoprompt.screen.recorder import (
     ops_resample,
     ops_shape,
     ops_special,
+    ops_views,
     ops_write,
 )
 from evoprompt.screen.recorder.merge import BatchDependentError, Merger
@@ -55,6 +57,7 @@ FAMILIES = (
     ops_norm,
     ops_product,
     ops_complex,
+    ops_views,
 )
 """Where the rules are."""
 
@@ -89,17 +92,23 @@ def record(
         BatchDependentError: If the two recordings are not those of one network.
         Exception: Whatever the module itself raises.
     """
+    with _no_collection():
+        return _record(net, make_inputs, look or (lambda result, batch: None))
+
+
+def _record(
+    net: nn.Module, make_inputs: Callable[[int], Inputs], look: Callable[[Any, int], None]
+) -> Recording:
     inputs = [make_inputs(batch) for batch in BATCHES]
     weights = list(weights_of(net))
-    with _no_collection():
-        try:
-            answers = _two_forwards(net, weights, inputs, look or (lambda result, batch: None))
-            model = _model(inputs, *answers)
-        finally:
-            for _, weight in weights:
-                if "_recorded" in weight.__dict__:
-                    del weight._recorded  # type: ignore[attr-defined]
-    return Recording(model, (answers[1][0], answers[1][1]))
+    outputs: list[Inputs] = []
+    try:
+        tapes, outputs = _two_forwards(net, weights, inputs, look)
+        return Recording(_model(inputs, tapes, outputs), (outputs[0], outputs[1]))
+    finally:  # no tensor that lives on may hold the tapes
+        for tensor in (*(weight for _, weight in weights), *itertools.chain(*outputs)):
+            if "_recorded" in getattr(tensor, "__dict__", ()):
+                del tensor._recorded  # type: ignore[attr-defined]
 
 
 @contextlib.contextmanager

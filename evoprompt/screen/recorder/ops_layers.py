@@ -1,6 +1,8 @@
 """Rules for layers with weights: convolution, linear, norms, embedding."""
 
+import functools
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -42,6 +44,26 @@ def _pads(padding: IntOrInts | str, kernel: list[int], dilation: list[int]) -> l
     return spread(padding, len(kernel)) * 2
 
 
+@functools.lru_cache(maxsize=4096)
+def _conv_attributes(
+    kernel: torch.Size, stride: Any, padding: Any, dilation: Any, groups: int
+) -> dict[str, Any]:
+    """The attributes of a convolution; nets repeat the same few a hundred times."""
+    rank = len(kernel)
+    dilations = spread(dilation, rank)
+    return {
+        "kernel_shape": tuple(kernel),
+        "strides": tuple(spread(stride, rank)),
+        "dilations": tuple(dilations),
+        "pads": tuple(_pads(padding, list(kernel), dilations)),
+        "group": int(groups),
+    }
+
+
+def _fixed(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
 def _conv(rank: int) -> Rule:
     def write(
         tape: Tape,
@@ -56,17 +78,9 @@ def _conv(rank: int) -> Rule:
     ) -> None:
         batched(tape, x, rank, f"conv{rank}d")
         only_float32(tape, "convolution", x, weight)
-        kernel, dilations = list(weight.shape[2:]), spread(dilation, rank)
-        tape.emit(
-            out,
-            "Conv",
-            [x, weight] if bias is None else [x, weight, bias],
-            kernel_shape=kernel,
-            strides=spread(stride, rank),
-            dilations=dilations,
-            pads=_pads(padding, kernel, dilations),
-            group=int(groups),
-        )
+        settings = (_fixed(stride), _fixed(padding), _fixed(dilation), groups)
+        operands = [x, weight] if bias is None else [x, weight, bias]
+        tape.emit(out, "Conv", operands, **_conv_attributes(weight.shape[2:], *settings))
 
     return write
 
