@@ -168,6 +168,25 @@ def _chunks_in_place(x: Tensor) -> Tensor:
     return y
 
 
+def _two_chunks(x: Tensor) -> Tensor:
+    y = x * 1
+    left, right = y.chunk(2, dim=1)
+    left.relu_()
+    right.tanh_()
+    return y
+
+
+def _part_of_constant(x: Tensor) -> Tensor:
+    rows = torch.zeros(x.size(0), 2, 6)
+    rows[:, 0].copy_(x)
+    return rows * 2
+
+
+def _part_of_input(x: Tensor) -> Tensor:
+    x[:, 0].zero_()
+    return x * 2
+
+
 def _own_chunk(x: Tensor) -> Tensor:
     left, _right = (x * 1).chunk(2, dim=1)
     left.mul_(2)
@@ -233,14 +252,29 @@ IN_PLACE: list[Case] = [
     fn("x[x > 0] = 0", _then(lambda y: y.__setitem__(y > 0, 0.5)), 5, 4),
     fn("x[x > 0] = values", _then(lambda y: y.__setitem__(y > 0, y[y > 0])), 5, refused="mask"),
     fn("x[:, 0] = its mean", _then(lambda y: y.__setitem__((slice(None), 0), y.mean(1))), 5, 4),
-    fn("x[:, 0] += 1", _then(lambda y: y[:, 0].add_(1)), 5, 4, refused="view"),
-    fn("x[:, ::2] += x", lambda x: _add_to_part(x * 1), 6, 4, refused="view"),
-    fn("x[:, 1:] += x", lambda x: _add_shifted(x * 1), 6, 4, refused="view"),
+    fn("x[:, 0] += 1", _then(lambda y: y[:, 0].add_(1)), 5, 4),
+    fn("x[:, ::2] += x", lambda x: _add_to_part(x * 1), 6, 4),
+    fn("x[:, 1:] += x", lambda x: _add_shifted(x * 1), 6, 4),
     fn("rows filled one by one", _filled_rows, 5, 4),
     fn("parts of two axes filled", _filled_both, 5, 4),
-    fn("a write through view()", _through_view, 5, 4, refused="view"),
+    fn("a write through view()", _through_view, 5, 4),
     fn("a write under a slice", _base_behind_view, 5, 4, refused="view"),
-    fn("a write into a chunk", _chunks_in_place, 6, refused="view"),
+    fn("a write into a chunk", _chunks_in_place, 6),
+    fn("a write into a split", _then(lambda y: y.split([2, 4], dim=-1)[1].tanh_()), 6),
+    fn("a write into select", _then(lambda y: y.select(1, -1).mul_(y.mean())), 6, 4),
+    fn("a write into unbind", _then(lambda y: y.unbind(1)[2].exp_()), 6, 4),
+    fn("a write through permute", _then(lambda y: y.permute(0, 3, 1, 2)[:, 1].neg_()), 3, 4, 5),
+    fn("a write through transpose", _then(lambda y: y.transpose(1, 2).add_(y.mT)), 4, 4),
+    fn("a write through detach", _then(lambda y: y.detach().mul_(2)), 4),
+    fn("a write through flatten and a slice", _then(lambda y: y.flatten(1)[:, 1::3].zero_()), 4, 3),
+    fn("a write through a list", _then(lambda y: y[:, [0, 2]].add_(1)), 4),
+    fn("relu in place on a part", _then(lambda y: F.relu(y[:, 1:], inplace=True)), 4, 3),
+    fn("two chunks written in turn", _two_chunks, 6, refused="view"),
+    fn("a part of a constant", _part_of_constant, 6, refused="view"),
+    fn("a part of the input", _part_of_input, 6, 4, refused="changes its input"),
+    weighted(
+        "a part of a weight", lambda x, w: x + w[0].add_(x.mean()), 4, w=(2, 4), refused="a weight"
+    ),
     fn("a chunk of its own", _own_chunk, 6),
     fn("a write under a transpose", _stale_expand, 4, refused="view"),
     fn("another name of the input", _alias_of_input, 5, refused="changes its input"),

@@ -12,12 +12,24 @@ from torch import Tensor
 from evoprompt.screen.recorder.ops_elementwise import as_type
 from evoprompt.screen.recorder.ops_index import cut, full_index
 from evoprompt.screen.recorder.tape import Ints, Literal, Operand, Tape, rule
+from evoprompt.screen.recorder.views import VIEWS, shares_memory, view_of
 
 T = Tensor
 
 
 @rule(T.__setitem__)
 def setitem(tape: Tape, _: None, x: Tensor, index: Any, value: Any) -> None:
+    """`x[i] += y` takes a view, changes it and writes it where it is: nothing is left to do."""
+    view = view_of(tape, value)
+    if view is not None and view.put_back is VIEWS[T.__getitem__]:
+        is_there = view.args[0] is x and _is_same_index(view.args[1], index)
+        if is_there and shares_memory(x, value):
+            tape.bind(x, tape.value(x))
+            return
+    write_places(tape, x, index, value)
+
+
+def write_places(tape: Tape, x: Tensor, index: Any, value: Any) -> None:
     """A stretch of one axis is put between its neighbours, other regions are chosen by a mask."""
     places = full_index(tape, index, x.dim())
     tape.expect(not any(place is None for place in places), "writing to an index with None")
@@ -40,6 +52,13 @@ def setitem(tape: Tape, _: None, x: Tensor, index: Any, value: Any) -> None:
         tape.bind(x, _spread(tape, value, shape, x, []))
     else:
         _write_regions(tape, x, regions, shape, value, singles)
+
+
+def _is_same_index(ours: Any, theirs: Any) -> bool:
+    """Whether two indices of numbers and slices are the same."""
+    pair = [index if isinstance(index, tuple) else (index,) for index in (ours, theirs)]
+    plain = (int, slice, type(Ellipsis))
+    return all(isinstance(place, plain) for index in pair for place in index) and pair[0] == pair[1]
 
 
 def _region(tape: Tape, place: Any, size: int) -> list[int] | None:

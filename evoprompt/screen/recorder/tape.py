@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from evoprompt.screen.recorder import views
+
 Function = Callable[..., Any]
 Rule = Callable[..., None]
 RULES: dict[Function, Rule] = {}
@@ -141,15 +143,18 @@ class Tape(TorchFunctionMode):
 
     def emit(self, out: Tensor, op: str, operands: Iterable[Any], **attributes: Any) -> None:
         """Write a node whose one output is the value of `out`."""
-        self.bind(out, self.node(op, operands, **attributes))
+        name = f".{self._count}"
+        self._count += 1
+        inputs = [o if type(o) is str else self.operand(o) for o in operands]
+        self.nodes.append(Node(op, inputs, [name], attributes))
+        self.bind(out, name)
 
     def bind(self, out: Tensor, name: Operand) -> None:
         """Say that the tensor `out` has from now on the value called `name`."""
-        self.expect(not out.is_complex(), "complex numbers")
-        if isinstance(name, Held):
-            out._recorded = (self, name, out._version, _CONSTANT)  # type: ignore[attr-defined]
-        else:
-            out._recorded = (self, name, out._version, _DATA)  # type: ignore[attr-defined]
+        if out.is_complex():
+            self.refuse("complex numbers")
+        kind = _CONSTANT if isinstance(name, Held) else _DATA
+        out._recorded = (self, name, out._version, kind)  # type: ignore[attr-defined]
 
     def operand(self, value: Any) -> Operand:
         """Return the operand of a tensor; other operands stay, None is left out."""
@@ -244,8 +249,16 @@ class Tape(TorchFunctionMode):
         if write is None or kwargs.get("out") is not None:
             self.refuse(_name(func))
         assert write is not None
-        if _writes(func):
+        return self._record(func, write, args, kwargs)
+
+    def _record(
+        self, func: Function, write: Rule, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Run a call and write it down."""
+        is_write = _writes(func)
+        if is_write:
             self._before_write(args[0])
+        bases = views.bases_of(self, args[0]) if is_write or kwargs.get("inplace") else None
         result = func(*args, **kwargs)
         kwargs.pop("out", None)
         try:
@@ -253,7 +266,18 @@ class Tape(TorchFunctionMode):
         except TypeError as error:  # an argument that the rule does not know
             self.refused.append(f"{_name(func)} ({error})")
             raise UnsupportedError(self.refused[-1]) from None
+        if bases:
+            views.put_back(self, bases)
+        elif func in views.VIEWS:
+            views.remember(self, func, result, args, kwargs)
         return result
+
+    def is_current(self, tensor: Tensor) -> bool:
+        """Whether the recorded value of a tensor is what the tensor holds; weights are refused."""
+        entry = self._entry(tensor)
+        if entry is not None and entry[3] == _WEIGHT:
+            self.refuse("writing into a weight or a buffer in forward")
+        return entry is not None and entry[2] == tensor._version
 
     def _entry(self, tensor: Tensor) -> tuple[Any, ...] | None:
         entry = tensor.__dict__.get("_recorded")
