@@ -29,7 +29,9 @@ def put_in_order(nodes: list[Node], outputs: list[Ref]) -> list[Node]:
     heights = _heights(nodes)
     if not _has_level_branches(nodes, heights):
         return _arranged(nodes, outputs, heights, {}, {})
-    colours = _colours(nodes, outputs)
+    colours, is_tied = _colours(nodes, outputs)
+    if not is_tied:
+        return _arranged(nodes, outputs, heights, colours, {})
 
     def written(ranks: Mapping[Vertex, int]) -> str:
         return "\n".join(_rows(_arranged(nodes, outputs, heights, colours, ranks), outputs))
@@ -158,15 +160,15 @@ def _has_level_branches(nodes: list[Node], heights: Mapping[Node, int]) -> bool:
     return False
 
 
-def _colours(nodes: list[Node], outputs: list[Ref]) -> dict[Node, str]:
-    """A name-free digest per node, refined while that matters."""
+def _colours(nodes: list[Node], outputs: list[Ref]) -> tuple[dict[Node, str], bool]:
+    """A name-free digest per node, refined while that matters, and whether ties are left."""
     colours: dict[Node, str] = {}
     weight_colours: dict[str, str] = {}
     for node in nodes:
         colours[node] = _colour(node, colours, weight_colours, "")
     count = len(set(colours.values()))
     visits = 0
-    while visits < VISITS and _has_tied_operands(nodes, colours):
+    while is_tied := _has_tied_operands(nodes, colours):
         visits += len(nodes)
         used_by, weight_colours = _users(nodes, colours, outputs)
         fresh: dict[Node, str] = {}
@@ -175,9 +177,9 @@ def _colours(nodes: list[Node], outputs: list[Ref]) -> dict[Node, str]:
             fresh[node] = _colour(node, fresh, weight_colours, context)
         colours = fresh
         previous, count = count, len(set(colours.values()))
-        if count == previous:
+        if count == previous or visits > VISITS:
             break
-    return colours
+    return colours, is_tied
 
 
 def _colour(
