@@ -17,6 +17,7 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 import time
 import traceback
 from typing import Any
@@ -51,6 +52,7 @@ def main(descriptor: int, import_path: list[str]) -> None:
 def _start(control: socket.socket) -> "Forker | Keeper":
     settings, _ = wire.receive(control)
     kernel.adopt_orphans()
+    tempfile.tempdir = "/tmp"  # torch's compiler asks when it is imported; nobody may write there
     missing = set(settings["lacking"]) | confine.lacking() if settings["confined"] else set()
     core = missing & {confine.LANDLOCK, confine.SECCOMP}
     if core and not settings["unsafe"]:

@@ -8,7 +8,7 @@ class Limits:
     """What one job may use; over a limit it is killed with everything it started."""
 
     seconds: float
-    """Wall clock."""
+    """Wall clock. A job that only sleeps is ended sooner, as if it had hung."""
     cpu_seconds: int
     """CPU time of the job's process."""
     memory_mb: int | None
