@@ -68,7 +68,7 @@ def _permute(tape: Tape, base: Tensor, part: Tensor, view: View) -> None:
 @_view(torch.chunk, T.chunk, torch.split, T.split)
 def _section(tape: Tape, base: Tensor, part: Tensor, view: View) -> None:
     axis = int(view.named.get("dim", view.args[2] if len(view.args) > 2 else 0)) % base.dim()
-    start = sum(before.shape[axis] for before in view.parts[: view.place])
+    start = _start(tape, base, part, axis)
     index = [slice(None)] * axis + [slice(start, start + part.shape[axis])]
     write_places(tape, base, tuple(index), part)
 
@@ -76,7 +76,13 @@ def _section(tape: Tape, base: Tensor, part: Tensor, view: View) -> None:
 @_view(torch.unbind, T.unbind)
 def _unbind(tape: Tape, base: Tensor, part: Tensor, view: View) -> None:
     axis = int(view.named.get("dim", view.args[1] if len(view.args) > 1 else 0)) % base.dim()
-    write_places(tape, base, (*[slice(None)] * axis, view.place), part)
+    write_places(tape, base, (*[slice(None)] * axis, _start(tape, base, part, axis)), part)
+
+
+def _start(tape: Tape, base: Tensor, part: Tensor, axis: int) -> int:
+    """Where along an axis a part begins."""
+    tape.expect(base.stride(axis) > 0, "an in-place write through a view")
+    return (part.storage_offset() - base.storage_offset()) // base.stride(axis)
 
 
 @_view(torch.select, T.select)

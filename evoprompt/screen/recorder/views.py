@@ -18,14 +18,12 @@ VIEWS: dict[Callable[..., Any], Callable[..., None]] = {}
 
 
 class View(NamedTuple):
-    """How a tensor came to be a view: put back by whom, made of what, which of several parts."""
+    """How a tensor came to be a view: put back by whom, made of what."""
 
     tape: "Tape"
     put_back: Callable[..., None]
     args: tuple[Any, ...]
     named: dict[str, Any]
-    parts: tuple[Tensor, ...]
-    place: int
 
 
 def view_of(tape: "Tape", tensor: Any) -> View | None:
@@ -36,10 +34,9 @@ def view_of(tape: "Tape", tensor: Any) -> View | None:
 
 def remember(tape: "Tape", func: Any, result: Any, args: Any, named: dict[str, Any]) -> None:
     """Note how the parts of a result were made."""
-    parts = (result,) if isinstance(result, Tensor) else tuple(result)
-    for place, part in enumerate(parts):
+    view = View(tape, VIEWS[func], args, named)
+    for part in (result,) if isinstance(result, Tensor) else result:
         if part is not args[0]:
-            view = View(tape, VIEWS[func], args, named, parts, place)
             part._view_of = view  # type: ignore[attr-defined]
 
 
