@@ -5,6 +5,7 @@ child lays on itself. Not covered by Landlock: the names, sizes and times of fil
 other sockets, changing a file's mode; `seccomp` refuses the last two.
 """
 
+import functools
 import os
 import stat
 import struct
@@ -25,8 +26,10 @@ _HANDLED = {
 }
 _TCP_BIND_CONNECT = 0b11  # from version 4
 _SCOPE_SOCKETS_SIGNALS = 0b11  # from version 6
+_LOGS_SINCE, _WITHOUT_LOG = 7, 1  # else a program could fill the system's log with refusals
 
 
+@functools.cache
 def version() -> int:
     """Version of Landlock that this kernel has; 0 if none."""
     try:
@@ -53,7 +56,7 @@ def ruleset(readable: Sequence[str], writable: Sequence[str]) -> int:
 
 def restrict(rules: int) -> None:
     """Lay the rules on this process, for good; needs no_new_privs."""
-    kernel.call(_RESTRICT, rules, 0)
+    kernel.call(_RESTRICT, rules, _WITHOUT_LOG if version() >= _LOGS_SINCE else 0)
 
 
 def _add(rules: int, path: str, access: int) -> None:
