@@ -246,6 +246,9 @@ def _scaled(op: str, *names: str, is_reversed: bool = False) -> None:
     """Sums and differences, whose second operand may be scaled."""
 
     def write(tape: Tape, out: Tensor, a: Any, b: Any, *, alpha: float = 1) -> None:
+        if op == "Add" and type(b) is int and b == 0 and isinstance(a, Tensor):
+            tape.bind(out, cast(tape, a, a.dtype, out.dtype))  # where Python's sum() begins
+            return
         left, right = as_type(tape, a, out.dtype), as_type(tape, b, out.dtype)
         if alpha != 1:
             right = tape.node("Mul", [right, Literal(alpha, out.dtype)])
