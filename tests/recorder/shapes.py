@@ -170,6 +170,12 @@ MADE_IN_FORWARD: list[Case] = [
     fn("arange of the axis", lambda x: x + torch.arange(x.shape[1]), 4),
     fn("arange times", lambda x: x * torch.arange(0, 1, 0.25).to(x), 4),
     fn("arange of the batch", lambda x: x + torch.arange(x.size(0))[:, None], 4),
+    fn(
+        "linspace over the batch",
+        lambda x: x * torch.linspace(0, 1, x.size(0))[:, None],
+        4,
+        refused="batch",
+    ),
     fn("arange of floats", lambda x: x + torch.arange(4, dtype=torch.float32, device=x.device), 4),
     fn("linspace", lambda x: x * torch.linspace(0, 1, x.size(-1)), 4),
     fn("positions made in forward", _positions, 5, 4),

@@ -49,7 +49,6 @@ class Rows:
 class Count:
     """The numbers 0, 1, 2, ... along one axis that grows with the batch; the others are one."""
 
-    dtype: torch.dtype
     sizes: Sizes
 
 
@@ -114,17 +113,19 @@ class Merger:
                 return Held(ours)
             raise UnsupportedError(f"random numbers in forward (other ones for {where} each time)")
         sizes = self.sizes(tuple(ours.shape), tuple(theirs.shape), where)
+        if not theirs.numel():
+            raise UnsupportedError("an empty tensor")
         pair = (ours, theirs)
         element = theirs.reshape(-1)[:1]
-        if element.numel() and bool((ours == element).all()) and bool((theirs == element).all()):
+        if bool((ours == element).all()) and bool((theirs == element).all()):
             return Fill(element, sizes)
         if not any(size.scale and size.offset for size in sizes):
             times = [a // b for a, b in zip(ours.shape, theirs.shape, strict=True)]
             if _is_equal(ours, theirs.repeat(times)):
                 return Rows(theirs, tuple(Size(1, 0) if s.scale else Size(0, 1) for s in sizes))
-        is_row = sum(size != (0, 1) for size in sizes) == 1
+        is_row = sum(size != (0, 1) for size in sizes) == 1 and ours.dtype == torch.int64
         if is_row and all(bool((t.flatten() == torch.arange(t.numel())).all()) for t in pair):
-            return Count(ours.dtype, sizes)
+            return Count(sizes)
         raise BatchDependentError(f"{where} uses a tensor whose numbers depend on the batch size")
 
     def _differs(self, what: str) -> str:

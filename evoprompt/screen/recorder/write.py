@@ -133,8 +133,6 @@ class Writer:
         limit = self._call("Squeeze", [self._one(length)])
         ends = [self._constant(("end", n), np.array(n, np.int64)) for n in (0, 1)]
         name = self._call("Range", [ends[0], limit, ends[1]])
-        if count.dtype != torch.int64:
-            name = self._call("Cast", [name], to=int(ELEMENT_TYPES[count.dtype]))
         return self._call("Reshape", [name, self._shape(count.sizes)])
 
     def _call(self, op: str, names: list[str], **attributes: Any) -> str:
