@@ -248,6 +248,12 @@ IN_PLACE: list[Case] = [
     fn("x[:, ::2] = 0", _set((slice(None), slice(None, None, 2)), 0.0), 5, 4),
     fn("x[:, list] = 0", _set((slice(None), [0, 3]), 0.0), 5, 4),
     fn("x[:, mask] = 0", _set((slice(None), _MASK), 0.0), 5, 4),
+    fn(
+        "x[:, list, list] = 0",
+        _set((slice(None), [0, 1], [1, 2]), 0.0),
+        *(5, 4),
+        refused="several tensors",
+    ),
     fn("x[0] = 0", _set(0, 0.0), 5, 4, refused="batch sizes"),
     fn("x[x > 0] = 0", _then(lambda y: y.__setitem__(y > 0, 0.5)), 5, 4),
     fn("x[x > 0] = values", _then(lambda y: y.__setitem__(y > 0, y[y > 0])), 5, refused="mask"),

@@ -33,7 +33,9 @@ def write_places(tape: Tape, x: Tensor, index: Any, value: Any) -> None:
     """A stretch of one axis is put between its neighbours, other regions are chosen by a mask."""
     places = full_index(tape, index, x.dim())
     tape.expect(not any(place is None for place in places), "writing to an index with None")
-    has_mask = any(isinstance(place, Tensor) and place.dtype == torch.bool for place in places)
+    tensors = [place for place in places if isinstance(place, Tensor)]
+    tape.expect(len(tensors) < 2, "writing to places that several tensors name")
+    has_mask = any(place.dtype == torch.bool for place in tensors)
     if has_mask and _write_masked(tape, x, places, value):
         return
     regions: dict[int, list[int]] = {}
