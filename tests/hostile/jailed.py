@@ -1,6 +1,7 @@
 """The two jails that hostile programs are sent to: those of the screen, without its rules."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -31,8 +32,9 @@ class Checked:
 class Screen:
     """One zygote that records and one that checks."""
 
-    def __init__(self) -> None:
-        self.recorder = Zygote(["evoprompt.screen.child:warm"])
+    def __init__(self, lacking: Sequence[str] = ()) -> None:
+        warm = ["evoprompt.screen.child:warm"]
+        self.recorder = Zygote(warm, lacking=lacking, unsafe=bool(lacking))
         self.checker = Zygote(["evoprompt.screen.check:warm"], reuse=50)
 
     def record(self, source: str, limits: Limits = PATIENT) -> Outcome:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -102,6 +103,15 @@ def test_the_same_program_does_its_damage_where_there_is_no_jail(
         is_visit = "socket" in program.name or "server" in program.name
         assert targets.visitors() == is_visit
         assert (targets.state() != before) == (program.name == "write_one_file")
+
+
+def test_the_programs_show_a_hole_where_there_is_one(tmp_path: Path) -> None:
+    readers = ("read_canary", "read_repository", "read_site_packages", "proc_self", "evade_getattr")
+    with Targets(tmp_path) as targets, Screen(lacking=["landlock"]) as screen:
+        for program in PROGRAMS:
+            if program.name in readers:
+                said = screen.check(screen.record(program.source(targets.names))).why
+                assert re.search(r"GOT \['try_", said), (program.name, said)
 
 
 def test_every_program_says_what_it_tries_and_there_are_enough_of_them() -> None:
