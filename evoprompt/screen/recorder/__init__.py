@@ -19,6 +19,7 @@ from onnx import ModelProto
 from torch import Tensor, nn
 
 from evoprompt.screen.recorder import (
+    ops_activation,
     ops_attention,
     ops_complex,
     ops_elementwise,
@@ -58,6 +59,7 @@ FAMILIES = (
     ops_product,
     ops_complex,
     ops_views,
+    ops_activation,
 )
 """Where the rules are."""
 
@@ -138,10 +140,10 @@ def _model(inputs: list[Inputs], tapes: list[Tape], outputs: list[Inputs]) -> Mo
         raise
     for name, weight in tapes[0].used_weights.items():
         writer.add_weight(name, weight)
-    writer.names = _name_outputs(tapes[0], outputs[0], nodes)
+    names = _name_outputs(tapes[0], outputs[0], nodes)
     for node in nodes:
         writer.add(node)
-    for name, ours, theirs in zip(writer.names.values(), *outputs, strict=True):
+    for name, ours, theirs in zip(names, *outputs, strict=True):
         sizes = merger.sizes(tuple(ours.shape), tuple(theirs.shape), "the output")
         writer.add_door(writer.graph.output, name, ours.dtype, sizes)
     return writer.model()
@@ -203,22 +205,28 @@ def _door(first: str, further: str, index: int) -> str:
     return f"{further}_{index}" if index else first
 
 
-def _name_outputs(tape: Tape, outputs: tuple[Tensor, ...], nodes: list[Node]) -> dict[str, str]:
-    """Return the graph's outputs: the door's name by the name of its value.
+def _name_outputs(tape: Tape, outputs: tuple[Tensor, ...], nodes: list[Node]) -> list[str]:
+    """Call the graph's outputs by the names of its doors, which are returned.
 
     A value that has another name to keep (an input, a weight, a second door) is copied first.
     """
-    names: dict[str, str] = {}
+    doors: dict[str, str] = {}
     for index, tensor in enumerate(outputs):
         if not isinstance(tensor, Tensor) or tensor.dtype not in ELEMENT_TYPES:
             raise UnsupportedError(f"an output that is a {type(tensor).__name__}")
         value = tape.value(tensor)
         if isinstance(value, Held):
             raise UnsupportedError("an output that does not depend on the input")
-        # the names of weights never begin with a point
-        if not isinstance(value, str) or not value.startswith(".") or value in names:
+        is_made = isinstance(value, str) and value.startswith(".")  # weights never do
+        if not is_made or value in doors:
             copy = f".out{index}"
             nodes.append(Node("Identity", [value], [copy]))
             value = copy
-        names[value] = _door(OUTPUT, "output", index)
-    return names
+        doors[str(value)] = _door(OUTPUT, "output", index)
+    for value, name in doors.items():
+        for node in nodes:
+            if value in node.outputs:
+                node.outputs[node.outputs.index(value)] = name
+            if value in node.inputs:
+                node.inputs = [name if operand == value else operand for operand in node.inputs]
+    return list(doors.values())

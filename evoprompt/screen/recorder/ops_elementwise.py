@@ -1,4 +1,4 @@
-"""Rules for what works element by element: activations, arithmetic, comparisons, types."""
+"""Rules for what works element by element: arithmetic, comparisons, choices, types."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from evoprompt.screen.recorder.tape import PASSED, Function, Ints, Literal, Operand, Tape, rule
+from evoprompt.screen.recorder.tape import PASSED, Function, Literal, Operand, Tape, rule
 from evoprompt.screen.recorder.write import ELEMENT_TYPES
 
 T = Tensor
@@ -30,6 +30,8 @@ def cast(tape: Tape, value: Any, source: torch.dtype, target: torch.dtype) -> Op
 
 def as_type(tape: Tape, value: Any, target: torch.dtype) -> Operand:
     """A tensor or number as an operand of this type."""
+    if target in (torch.float16, torch.bfloat16):
+        tape.refuse("arithmetic in half precision")
     if isinstance(value, Tensor):
         return cast(tape, value, value.dtype, target)
     if not isinstance(value, int | float):
@@ -46,7 +48,6 @@ def _unary(op: str, *names: str, is_float: bool = True) -> None:
 
 
 for _op, _names in {
-    "Relu": ("relu",),
     "Sigmoid": ("sigmoid", "expit"),
     "Tanh": ("tanh",),
     "Exp": ("exp",),
@@ -79,6 +80,15 @@ for _op, _names in {
     _unary(_op, *_names, is_float=False)
 
 
+@rule(*named("relu", "relu_"))
+def relu(tape: Tape, out: Tensor, x: Tensor, inplace: bool = False) -> None:
+    """Of whole numbers written as a maximum."""
+    if x.is_floating_point():
+        tape.emit(out, "Relu", [x])
+    else:
+        tape.emit(out, "Max", [x, Literal(0, x.dtype)])
+
+
 def _rounded(op: str, *names: str) -> None:
     """Whole numbers stay as they are."""
 
@@ -104,140 +114,14 @@ def negation(tape: Tape, out: Tensor, x: Tensor) -> None:
         tape.emit(out, "BitwiseNot", [x])
 
 
-@rule(*named("gelu"))
-def gelu(tape: Tape, out: Tensor, x: Tensor, approximate: str = "none") -> None:
-    """Gaussian error linear unit."""
-    tape.emit(out, "Gelu", [x], **({} if approximate == "none" else {"approximate": approximate}))
-
-
-@rule(*named("silu", "silu_"))
-def silu(tape: Tape, out: Tensor, x: Tensor, inplace: bool = False) -> None:
-    """Written x * sigmoid(x), as torch's exporter does."""
-    tape.emit(out, "Mul", [x, tape.node("Sigmoid", [x])])
-
-
-@rule(*named("leaky_relu", "leaky_relu_"))
-def leaky_relu(
-    tape: Tape, out: Tensor, x: Tensor, negative_slope: float = 0.01, inplace: bool = False
-) -> None:
-    """ReLU with a slope below zero."""
-    tape.emit(out, "LeakyRelu", [x], alpha=float(negative_slope))
-
-
-@rule(*named("elu", "elu_"))
-def elu(tape: Tape, out: Tensor, x: Tensor, alpha: float = 1.0, inplace: bool = False) -> None:
-    """Exponential linear unit."""
-    tape.emit(out, "Elu", [x], alpha=float(alpha))
-
-
-@rule(*named("celu", "celu_"))
-def celu(tape: Tape, out: Tensor, x: Tensor, alpha: float = 1.0, inplace: bool = False) -> None:
-    """Continuously differentiable ELU."""
-    tape.emit(out, "Celu", [x], alpha=float(alpha))
-
-
-@rule(*named("selu", "selu_"))
-def selu(tape: Tape, out: Tensor, x: Tensor, inplace: bool = False) -> None:
-    """Scaled ELU with its two fixed numbers."""
-    tape.emit(out, "Selu", [x])
-
-
-@rule(*named("hardtanh", "hardtanh_"))
-def hardtanh(
-    tape: Tape,
-    out: Tensor,
-    x: Tensor,
-    min_val: float = -1.0,
-    max_val: float = 1.0,
-    inplace: bool = False,
-) -> None:
-    """Cut at both ends."""
-    bounds = [Literal(bound, x.dtype) for bound in (float(min_val), float(max_val))]
-    tape.emit(out, "Clip", [x, *bounds])
-
-
-@rule(*named("relu6", "relu6_"))
-def relu6(tape: Tape, out: Tensor, x: Tensor, inplace: bool = False) -> None:
-    """ReLU cut at six."""
-    hardtanh(tape, out, x, 0.0, 6.0)
-
-
-@rule(*named("hardsigmoid", "hardsigmoid_"))
-def hardsigmoid(tape: Tape, out: Tensor, x: Tensor, inplace: bool = False) -> None:
-    """Clip(x / 6 + 1/2) to 0..1."""
-    tape.emit(out, "HardSigmoid", [x], alpha=1 / 6, beta=0.5)
-
-
-@rule(*named("softplus"))
-def softplus(
-    tape: Tape, out: Tensor, x: Tensor, beta: float = 1.0, threshold: float = 20.0
-) -> None:
-    """The line above the threshold is written only where it differs: below 17, by 1e-8 and more."""
-    factor = Literal(float(beta), x.dtype)
-    scaled = tape.value(x) if beta == 1 else tape.node("Mul", [x, factor])
-    value = tape.node("Softplus", [scaled])
-    value = value if beta == 1 else tape.node("Div", [value, factor])
-    if threshold < 17:
-        is_above = tape.node("Greater", [scaled, Literal(float(threshold), x.dtype)])
-        value = tape.node("Where", [is_above, x, value])
-    tape.bind(out, value)
-
-
-@rule(*named("prelu"))
-def prelu(tape: Tape, out: Tensor, x: Tensor, weight: Tensor) -> None:
-    """Slopes below zero are weights, one or one for each channel."""
-    slope: Operand = tape.value(weight)
-    if weight.numel() > 1 and x.dim() > 2:
-        slope = tape.node("Reshape", [weight, Ints((-1, *[1] * (x.dim() - 2)))])
-    tape.emit(out, "PRelu", [x, slope])
-
-
-@rule(*named("glu"))
-def glu(tape: Tape, out: Tensor, x: Tensor, dim: int = -1) -> None:
-    """First half times the sigmoid of the second."""
-    first, second = tape.nodes_out("Split", [x], 2, axis=int(dim), num_outputs=2)
-    tape.emit(out, "Mul", [first, tape.node("Sigmoid", [second])])
-
-
-@rule(*named("softmax"))
-def softmax(
-    tape: Tape,
-    out: Tensor,
-    x: Tensor,
-    dim: int | None = None,
-    _stacklevel: int = 3,
-    dtype: torch.dtype | None = None,
-) -> None:
-    """Over one axis."""
-    tape.expect(dim is not None, "softmax without dim")
-    tape.emit(out, "Softmax", [cast(tape, x, x.dtype, out.dtype)], axis=int(dim or 0))
-
-
-@rule(*named("log_softmax"))
-def log_softmax(
-    tape: Tape,
-    out: Tensor,
-    x: Tensor,
-    dim: int | None = None,
-    _stacklevel: int = 3,
-    dtype: torch.dtype | None = None,
-) -> None:
-    """Over one axis."""
-    tape.expect(dim is not None, "log_softmax without dim")
-    tape.emit(out, "LogSoftmax", [cast(tape, x, x.dtype, out.dtype)], axis=int(dim or 0))
-
-
-@rule(torch._VF.dropout, torch.dropout, torch.feature_dropout)
-def dropout(tape: Tape, out: Tensor, x: Tensor, p: float = 0.5, train: bool = True) -> None:
-    """Nothing in eval mode."""
-    tape.expect(not train or p == 0, "random numbers in forward (dropout with training=True)")
-    tape.bind(out, tape.value(x))
+_OF_FLAGS = {"Add": "Or", "Mul": "And", "Max": "Or", "Min": "And"}
 
 
 def _binary(op: str, *names: str, is_reversed: bool = False) -> None:
     def write(tape: Tape, out: Tensor, a: Any, b: Any) -> None:
         operands = [as_type(tape, a, out.dtype), as_type(tape, b, out.dtype)]
-        tape.emit(out, op, operands[::-1] if is_reversed else operands)
+        name = _OF_FLAGS.get(op, op) if out.dtype == torch.bool else op
+        tape.emit(out, name, operands[::-1] if is_reversed else operands)
 
     rule(*named(*names))(write)
 
@@ -250,6 +134,9 @@ def _scaled(op: str, *names: str, is_reversed: bool = False) -> None:
             tape.bind(out, cast(tape, a, a.dtype, out.dtype))  # where Python's sum() begins
             return
         left, right = as_type(tape, a, out.dtype), as_type(tape, b, out.dtype)
+        if out.dtype == torch.bool and alpha == 1 and op == "Add":
+            tape.emit(out, "Or", [left, right])
+            return
         if alpha != 1:
             right = tape.node("Mul", [right, Literal(alpha, out.dtype)])
         tape.emit(out, op, [right, left] if is_reversed else [left, right])
@@ -270,6 +157,8 @@ _binary("Min", "minimum")
 @rule(*named("pow", "pow_", "__pow__", "__ipow__", "float_power"))
 def power(tape: Tape, out: Tensor, base: Any, exponent: Any) -> None:
     """Both operands in the type of the result."""
+    is_fine = out.is_floating_point() or (isinstance(exponent, int) and exponent >= 0)
+    tape.expect(is_fine, "a power of whole numbers to a tensor")
     tape.emit(out, "Pow", [as_type(tape, base, out.dtype), as_type(tape, exponent, out.dtype)])
 
 
@@ -294,6 +183,8 @@ def rsqrt(tape: Tape, out: Tensor, x: Tensor) -> None:
 def _comparison(op: str, *names: str, negated: bool = False) -> None:
     def write(tape: Tape, out: Tensor, a: Any, b: Any) -> None:
         common = torch.result_type(a, b)
+        if common == torch.bool and op != "Equal":
+            common = torch.int32
         operands = [as_type(tape, a, common), as_type(tape, b, common)]
         name = tape.node(op, operands)
         tape.bind(out, tape.node("Not", [name]) if negated else name)
@@ -342,8 +233,14 @@ def where(tape: Tape, out: Tensor, condition: Tensor, *choices: Any) -> None:
     """Elements of one of two tensors; `x.where(condition, y)` comes in another order."""
     tape.expect(len(choices) == 2, "where with one argument")
     tape.expect(condition.dtype == torch.bool, "where with a condition of numbers")
-    chosen = [as_type(tape, choice, out.dtype) for choice in choices]
-    tape.emit(out, "Where", [condition, *chosen])
+    _choose(tape, out, condition, *choices)
+
+
+def _choose(tape: Tape, out: Tensor, condition: Tensor, ours: Any, theirs: Any) -> None:
+    """Elements of one of two; flags as numbers, of which onnxruntime can choose."""
+    kind = torch.int32 if out.dtype == torch.bool else out.dtype
+    chosen = [as_type(tape, choice, kind) for choice in (ours, theirs)]
+    tape.bind(out, cast(tape, tape.node("Where", [condition, *chosen]), kind, out.dtype))
 
 
 @rule(T.where)
@@ -355,7 +252,7 @@ def where_method(tape: Tape, out: Tensor, x: Tensor, condition: Tensor, other: A
 @rule(*named("masked_fill", "masked_fill_"))
 def masked_fill(tape: Tape, out: Tensor, x: Tensor, mask: Tensor, value: Any) -> None:
     """A number where the mask is set."""
-    tape.emit(out, "Where", [mask, as_type(tape, value, out.dtype), x])
+    _choose(tape, out, mask, value, x)
 
 
 @rule(*named("clone", "contiguous", "detach", "positive", "alias"))

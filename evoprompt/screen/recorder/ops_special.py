@@ -266,7 +266,14 @@ def floor_divide(tape: Tape, out: Tensor, a: Any, b: Any) -> None:
     """What is left over is taken away first: 1 // 0.1 is 9, though 1 / 0.1 is rounded to 10."""
     left, right = _as(tape, out, a, b)
     ratio = tape.node("Div", [tape.node("Sub", [left, _remainder(tape, out, a, b)]), right])
-    tape.bind(out, tape.node("Round", [ratio]) if out.is_floating_point() else ratio)
+    if not out.is_floating_point():
+        tape.bind(out, ratio)
+        return
+    whole = tape.node("Round", [ratio])
+    if isinstance(b, Tensor) or b == 0:  # nothing is left over by nought
+        is_nought = tape.node("Equal", [right, Literal(0.0, out.dtype)])
+        whole = tape.node("Where", [is_nought, tape.node("Div", [left, right]), whole])
+    tape.bind(out, whole)
 
 
 @rule(*named("div", "div_", "divide"))

@@ -127,15 +127,14 @@ class Tape(TorchFunctionMode):
         """Write a node with one output; returns the name of the output."""
         name = f".{self._count}"
         self._count += 1
-        inputs = [o if type(o) is str else self.operand(o) for o in operands]
-        self.nodes.append(Node(op, inputs, [name], attributes))
+        self.nodes.append(Node(op, self._inputs(operands), [name], attributes))
         return name
 
     def nodes_out(
         self, op: str, operands: Iterable[Any], count: int, **attributes: Any
     ) -> list[str]:
         """Write a node with `count` outputs; returns their names."""
-        inputs = [self.operand(operand) for operand in operands]
+        inputs = self._inputs(operands)
         outputs = [f".{self._count + index}" for index in range(count)]
         self._count += count
         self.nodes.append(Node(op, inputs, outputs, attributes))
@@ -145,9 +144,15 @@ class Tape(TorchFunctionMode):
         """Write a node whose one output is the value of `out`."""
         name = f".{self._count}"
         self._count += 1
-        inputs = [o if type(o) is str else self.operand(o) for o in operands]
-        self.nodes.append(Node(op, inputs, [name], attributes))
-        self.bind(out, name)
+        self.nodes.append(Node(op, self._inputs(operands), [name], attributes))
+        if out.is_complex():
+            self.refuse("complex numbers")
+        out._recorded = (self, name, out._version, _DATA)  # type: ignore[attr-defined]
+
+    def _inputs(self, operands: Iterable[Any]) -> list[Operand]:
+        return [
+            self.value(o) if isinstance(o, Tensor) else "" if o is None else o for o in operands
+        ]
 
     def bind(self, out: Tensor, name: Operand) -> None:
         """Say that the tensor `out` has from now on the value called `name`."""
@@ -227,6 +232,11 @@ class Tape(TorchFunctionMode):
         """Run one call and record it."""
         kwargs = kwargs or {}
         write = RULES.get(func)
+        if write is not None and args and "out" not in kwargs:  # most calls: the shortest way
+            is_known = self._check(args)
+            if kwargs:
+                is_known |= self._check(kwargs.values())
+            return self._record(func, write, args, kwargs) if is_known else func(*args, **kwargs)
         if write is None and func in PASSED:
             return func(*args, **kwargs)
         if write is None and _is_python_of_torch(func) and func not in self._entered:
@@ -258,9 +268,11 @@ class Tape(TorchFunctionMode):
         is_write = _writes(func)
         if is_write:
             self._before_write(args[0])
-        bases = views.bases_of(self, args[0]) if is_write or kwargs.get("inplace") else None
+        is_write = is_write or bool(kwargs and kwargs.get("inplace"))
+        bases = views.bases_of(self, args[0]) if is_write else None
         result = func(*args, **kwargs)
-        kwargs.pop("out", None)
+        if kwargs:
+            kwargs.pop("out", None)
         try:
             write(self, result, *args, **kwargs)
         except TypeError as error:  # an argument that the rule does not know
@@ -289,11 +301,12 @@ class Tape(TorchFunctionMode):
         """Whether data or weights are among the arguments; each must be what was recorded."""
         is_known = False
         for item in items:
-            kind = type(item)
-            if kind is int or kind is float or item is None:
-                continue
             if isinstance(item, Tensor):
-                is_known |= self._check_one(item)
+                entry = item.__dict__.get("_recorded")
+                if entry is None or entry[0] is not self or entry[2] != item._version:
+                    is_known |= self._check_one(item)
+                elif entry[3] != _CONSTANT:
+                    is_known = True
             elif isinstance(item, (list, tuple)):
                 is_known |= self._check(item)
         return is_known

@@ -48,20 +48,16 @@ class Writer:
 
     def __init__(self) -> None:
         self.graph = GraphProto(name="net")
-        self.names: dict[str, str] = {}
-        """Values that are called otherwise in the graph: its outputs."""
         self._constants: dict[Any, str] = {}
         self._sizes: dict[Sizes, str] = {}
 
     def add(self, node: Node) -> None:
         """Write one merged node and what its operands need."""
-        renamed = self.names.get
         inputs = [
-            renamed(operand, operand) if type(operand) is str else self._name(operand, node)
+            operand if type(operand) is str else self._name(operand, node)
             for operand in node.inputs
         ]
-        outputs = [renamed(name, name) for name in node.outputs]
-        self._write(node.op, inputs, outputs, node.attributes)
+        self._write(node.op, inputs, node.outputs, node.attributes)
 
     def add_door(self, doors: Any, name: str, dtype: torch.dtype, sizes: Iterable[Size]) -> None:
         """Write an input or output."""
