@@ -7,6 +7,7 @@ were running when the caller stops listening are killed and lost.
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar
 
@@ -84,12 +85,14 @@ class Pool(Generic[JobT, ResultT]):
                 driver.join()
 
     def start(self) -> tuple[str, ...]:
-        """Start the first worker; what this machine cannot give, in sentences for a person.
+        """Start all workers at once; what this machine cannot give, in sentences for a person.
 
         Raises:
             JailError: As `Zygote.start`.
         """
-        return self._workers[0].start()
+        with ThreadPoolExecutor(len(self._workers)) as starters:
+            found = list(starters.map(lambda worker: worker.start(), self._workers))
+        return found[0]
 
     def close(self) -> None:
         """End all workers and whatever they run."""

@@ -38,7 +38,7 @@ class Screener:
         self._lines = Pool(settings.workers, lambda: Line(settings, shape, confined))
 
     def start(self) -> tuple[str, ...]:
-        """Start one worker; what this machine's jail lacks, in sentences for a person.
+        """Start all workers; what this machine's jail lacks, in sentences for a person.
 
         Raises:
             JailError: The machine gives no safe jail, and `unsafe` is not set.
