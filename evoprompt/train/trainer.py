@@ -26,7 +26,7 @@ from evoprompt.train.evaluate import Evaluator, correct, wanted_weights, why_kil
 from evoprompt.train.message import BadMessageError, pack, unpack
 from evoprompt.train.tasks import Examples, TaskFiles
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the same recipe would give other weights: old results are then computed again."""
 CURVE_POINTS = 50
 WALL_FACTOR = 4.0

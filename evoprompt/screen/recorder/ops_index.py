@@ -15,6 +15,7 @@ from evoprompt.screen.recorder.tape import Ints, Literal, Operand, Tape, rule
 
 T = Tensor
 _END = torch.iinfo(torch.int64).max
+_WHOLE = slice(None)
 
 
 @rule(T.__getitem__)
@@ -64,6 +65,8 @@ def full_index(tape: Tape, index: Any, rank: int) -> list[Any]:
 
 def _place(tape: Tape, place: Any) -> Any:
     """One entry of an index: a number, a slice, a tensor, None or the dots."""
+    if type(place) is int or (type(place) is slice and place == _WHOLE):
+        return place
     if isinstance(place, list | range):
         place = torch.tensor(list(place))
     if isinstance(place, slice):
@@ -79,6 +82,8 @@ def _place(tape: Tape, place: Any) -> Any:
 
 def cut(tape: Tape, value: Operand, place: slice, size: int, axis: int) -> Operand:
     """A slice of one axis; nothing is written for the whole axis."""
+    if place == _WHOLE:
+        return value
     start, stop, step = place.indices(size)
     if (start, step) == (0, 1) and stop >= size:
         return value
