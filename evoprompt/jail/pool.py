@@ -36,10 +36,17 @@ class Worker(Protocol[JobT, ResultT]):
 
 
 class Pool(Generic[JobT, ResultT]):
-    """`workers` workers in parallel, started at the first use."""
+    """`workers` workers in parallel, started at the first use.
 
-    def __init__(self, workers: int, new_worker: Callable[[], Worker[JobT, ResultT]]) -> None:
+    With more than one driver a worker is asked to run as many jobs at a time: it may do one part of
+    a job while another part of the next one waits.
+    """
+
+    def __init__(
+        self, workers: int, new_worker: Callable[[], Worker[JobT, ResultT]], drivers: int = 1
+    ) -> None:
         self._new_worker = new_worker
+        self._drivers = drivers
         self._workers = [new_worker() for _ in range(workers)]
 
     def __enter__(self) -> Self:
@@ -66,6 +73,7 @@ class Pool(Generic[JobT, ResultT]):
 
         drivers = [
             threading.Thread(target=_drive, args=(worker, jobs, waiting, ended), daemon=True)
+            for _ in range(self._drivers)
             for worker in self._workers[: len(jobs)]
         ]
         for driver in drivers:

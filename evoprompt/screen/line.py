@@ -63,7 +63,9 @@ class Verdict:
 
 
 class Line:
-    """Screens one source at a time; see `jail.pool.Worker`."""
+    """Records one source at a time, and checks another meanwhile; see `jail.pool.Worker`."""
+
+    DRIVERS = 2
 
     def __init__(self, settings: ScreenSettings, shape: TaskShape, confined: bool = True) -> None:
         self._job = {
@@ -76,6 +78,7 @@ class Line:
         self._limits = Limits(
             settings.seconds_limit, settings.cpu_seconds, settings.memory_mb, _OUTPUT_BYTES
         )
+        self._recording, self._checking = threading.Lock(), threading.Lock()
         unsafe = settings.unsafe
         self._recorder = Zygote(
             ["evoprompt.screen.child:warm"],
@@ -110,11 +113,15 @@ class Line:
 
     def _screen(self, candidate: str, program: Prepared) -> tuple[Screened | Rejected, bytes]:
         request = json.dumps({"source": program.source, **self._job}).encode()
-        recorded = _read(self._recorder.run(_RECORD, request, self._limits), Stage.FORWARD)
+        with self._recording:
+            outcome = self._recorder.run(_RECORD, request, self._limits)
+        recorded = _read(outcome, Stage.FORWARD)
         if isinstance(recorded, Rejected):
             return recorded, b""
         payload = json.dumps(self._job).encode() + b"\n" + recorded[1]
-        checked = _read(self._checker.run(_CHECK, payload, self._limits), Stage.CHECK)
+        with self._checking:
+            outcome = self._checker.run(_CHECK, payload, self._limits)
+        checked = _read(outcome, Stage.CHECK)
         if isinstance(checked, Rejected):
             return checked, b""
         figures, graph = checked

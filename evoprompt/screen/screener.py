@@ -35,7 +35,7 @@ class Screener:
         self.settings = settings
         self.shape = shape
         self.run_folder = run_folder
-        self._lines = Pool(settings.workers, lambda: Line(settings, shape, confined))
+        self._lines = Pool(settings.workers, lambda: Line(settings, shape, confined), Line.DRIVERS)
 
     def start(self) -> tuple[str, ...]:
         """Start all workers; what this machine's jail lacks, in sentences for a person.

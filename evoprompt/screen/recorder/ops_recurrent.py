@@ -1,5 +1,6 @@
 """Rules for recurrent layers: gates are brought into ONNX's order by indexing the weights' rows."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,13 +21,15 @@ def _rows(tape: Tape, kind: str, weight: Tensor) -> Operand:
         return name
     known = tape.memo.get((kind, name))
     if known is None:
-        size = weight.shape[0] // len(_GATES[kind])
-        cuts = [
-            tape.node("Slice", [weight, Ints((g * size,)), Ints((g * size + size,)), Ints((0,))])
-            for g in _GATES[kind]
-        ]
-        known = tape.memo[kind, name] = tape.node("Concat", cuts, axis=0)
+        order = _order(weight.shape[0] // len(_GATES[kind]), _GATES[kind])
+        known = tape.memo[kind, name] = tape.node("Gather", [weight, order], axis=0)
     return known
+
+
+@functools.lru_cache(maxsize=1024)
+def _order(size: int, gates: tuple[int, ...]) -> Ints:
+    """The rows of `size` units for each gate, gate by gate."""
+    return Ints(gate * size + unit for gate in gates for unit in range(size))
 
 
 def _stacked(tape: Tape, parts: Sequence[Operand]) -> Operand:
