@@ -119,7 +119,7 @@ class Zygote:
         if platform.system() != "Linux":
             raise JailError(
                 f"candidates cannot be run on {platform.system()}: the jail needs Linux. "
-                "Expected Linux 5.3 or later; run evoprompt in a Linux container."
+                "Expected Linux 5.13 or later; run evoprompt in a Linux container."
             )
         with self._lock:
             self._refuse_if_closed()
