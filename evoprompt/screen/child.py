@@ -53,6 +53,7 @@ _Result = TypeVar("_Result")
 def warm() -> None:
     """Import and trace once in the zygote, so that its children find everything ready."""
     torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
     torch.backends.mha.set_fastpath_enabled(False)  # its fused operator has no ONNX form
     torch.backends.mkldnn.set_flags(_enabled=False)  # it compiles a kernel for every new shape
     initial.install()
@@ -67,9 +68,7 @@ def record(payload: bytes) -> bytes:
     """Return a line of JSON and the ONNX bytes; the entry function of the recording job."""
     job = json.loads(payload)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            graph = _record(job)
+        graph = _record(job)
     except CandidateError as error:
         return error.report()
     return b"{}\n" + graph

@@ -138,9 +138,11 @@ def _model(inputs: list[Inputs], tapes: list[Tape], outputs: list[Inputs]) -> Mo
             name = tapes[0].random[0]
             raise UnsupportedError(f"random numbers in forward ({name})") from None
         raise
-    for name, weight in tapes[0].used_weights.items():
-        writer.add_weight(name, weight)
     names = _name_outputs(tapes[0], outputs[0], nodes)
+    nodes, needed = _needed(nodes, names)
+    for name, weight in tapes[0].used_weights.items():
+        if name in needed:
+            writer.add_weight(name, weight)
     for node in nodes:
         writer.add(node)
     for name, ours, theirs in zip(names, *outputs, strict=True):
@@ -203,6 +205,17 @@ def _forward(net: nn.Module, weights: list[tuple[str, Tensor]], inputs: Inputs) 
 
 def _door(first: str, further: str, index: int) -> str:
     return f"{further}_{index}" if index else first
+
+
+def _needed(nodes: list[Node], outputs: list[str]) -> tuple[list[Node], set[str]]:
+    """The nodes that the outputs need, and the names of all values that they use."""
+    needed = set(outputs)
+    kept: list[Node] = []
+    for node in reversed(nodes):
+        if not needed.isdisjoint(node.outputs):
+            kept.append(node)
+            needed.update([name for name in node.inputs if type(name) is str])
+    return kept[::-1], needed
 
 
 def _name_outputs(tape: Tape, outputs: tuple[Tensor, ...], nodes: list[Node]) -> list[str]:

@@ -163,10 +163,7 @@ def _cell(kind: str, activation: str | None = None):
         given = list(states) if isinstance(states, tuple | list) else [states]
         own = [w_ih, w_hh] if b_ih is None or b_hh is None else [w_ih, w_hh, b_ih, b_hh]
         wide = tape.node("Unsqueeze", [x, Ints((0,))])
-        starts = [
-            tape.node("Unsqueeze", [s, Ints((0,))]) if tape.is_known(s) or bool(s.any()) else None
-            for s in given
-        ]
+        starts = [_wide(tape, s) if tape.is_known(s) or bool(s.any()) else None for s in given]
         hidden = given[0].shape[-1]
         w, r, b = layer_weights(tape, kind, [own])
         attributes: dict[str, Any] = {"hidden_size": hidden}
@@ -179,9 +176,17 @@ def _cell(kind: str, activation: str | None = None):
             operands.pop()
         _, *last = tape.nodes_out(kind, operands, 1 + len(given), **attributes)
         for tensor, name in zip(out if isinstance(out, tuple) else (out,), last, strict=True):
-            tape.emit(tensor, "Squeeze", [name, Ints((0,))])
+            state = tape.node("Squeeze", [name, Ints((0,))])
+            tape.memo["wide", state] = name
+            tape.bind(tensor, state)
 
     return write
+
+
+def _wide(tape: Tape, state: Tensor) -> Operand:
+    """A state with an axis for directions in front; that of the step before has it already."""
+    known = tape.memo.get(("wide", tape.value(state)))
+    return known or tape.node("Unsqueeze", [state, Ints((0,))])
 
 
 rule(torch._VF.gru_cell)(_cell("GRU"))
