@@ -29,7 +29,7 @@ _PROGRAM = (
     "from evoprompt.jail.forker import main; main(int(sys.argv[1]), sys.path[:])"
 )
 
-# Large pages, and no memory given back in between: a job's CPU time falls by a quarter.
+# Large pages, and no memory given back in between: a job meets fewer page faults.
 _MALLOC = ":".join(
     f"glibc.malloc.{name}={value}"
     for name, value in {

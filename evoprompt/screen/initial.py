@@ -1,7 +1,7 @@
 """Initial weights for networks that are only looked at: copied from a table, not drawn.
 
-What the weights are makes no difference to a graph, and drawing them was a twentieth of the cost of
-a candidate. Replaced are torch's usual initialisations that are symmetric around zero; they keep
+What the weights are makes no difference to a graph, and drawing millions of them takes time.
+Replaced are torch's usual initialisations that are symmetric around zero; they keep
 their scale. For the process that records only: a training draws its own.
 """
 

@@ -1,9 +1,8 @@
 """From sources to graphs, on as many workers as the settings say.
 
 In: sources. Out: `Screened` or `Rejected`, in the order of the sources; each graph is a file of
-the run folder, named by its candidate. Equal programs are run once. The
-same source gives the same record and the same bytes; only a rejection for a time limit depends on
-the clock.
+the run folder, named by its candidate. Equal programs are run once. The same source gives
+the same record and the same bytes; only a rejection for a time limit depends on the clock.
 """
 
 from collections.abc import Callable, Sequence
