@@ -66,7 +66,8 @@ class Cell(nn.Module):
     def forward(self, x):
         nodes = [x]
         for plan in %(plan)s:
-            nodes.append(sum(self.edges[edge](nodes[source]) for source, edge in plan))
+            reached = [self.edges[edge](nodes[source]) for source, edge in plan]
+            nodes.append(sum(reached) if reached else x * 0)
         return nodes[-1]
 
 
@@ -108,8 +109,8 @@ def table_path(given: Path | None) -> Path:
     path = given or Path(os.environ.get("NB201_TABLE", ""))
     if not path.is_file():
         raise SystemExit(
-            f"no table of NAS-Bench-201 at '{path}'. Expected nb201_cifar10.csv.gz with the columns "
-            "cell, val_accuracy, in_graf_subset and the proxies. Give --table or set NB201_TABLE."
+            f"no table of NAS-Bench-201 at '{path}'. Expected nb201_cifar10.csv.gz with the columns"
+            " cell, val_accuracy, in_graf_subset and the proxies. Give --table or set NB201_TABLE."
         )
     return path
 
@@ -132,7 +133,6 @@ def program(cell: str) -> str:
                 reads.append((int(source), len(edges)))
                 edges.append(OPERATIONS[operation])
         plan.append(reads)
-    # A node that nothing reaches is never read in the GRAF subset; it would be the number 0.
     return PROGRAM % {"edges": ", ".join(edges), "plan": plan}
 
 
