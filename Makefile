@@ -4,7 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN ?= mnist1d-$(shell date +%Y%m%d-%H%M%S)
 
-.PHONY: search test setup search-seeds screen-benchmark screen-soak builtin-proposer clean
+.PHONY: search test setup search-seeds screen-benchmark screen-soak predictor-benchmark \
+	builtin-proposer clean
 
 search: setup
 	$(BIN)/evoprompt search mnist1d --run $(RUN)
@@ -17,6 +18,9 @@ screen-benchmark: setup
 
 screen-soak: setup
 	$(BIN)/python benchmarks/screen_soak.py
+
+predictor-benchmark: setup
+	$(BIN)/python benchmarks/predictor.py
 
 test: setup
 	$(BIN)/ruff format --check .
