@@ -17,7 +17,7 @@ from pathlib import Path
 
 from rich.progress import Progress
 
-from evoprompt.candidate import Rejected, TaskShape
+from evoprompt.candidate import Rejected, TaskShape, candidate_id
 from evoprompt.config import ScreenSettings
 from evoprompt.screen import Screener
 from surrogate import encode
@@ -137,9 +137,12 @@ def program(cell: str) -> str:
 
 
 def load(table: Path, folder: Path, progress: Progress, workers: int = 2) -> list[Cell]:
-    """All cells with their texts; what the folder does not hold yet is screened."""
+    """All cells with their texts; what the folder does not hold yet is screened.
+
+    A new version of the text is written from the graphs that the folder holds.
+    """
     rows = read_table(table)
-    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "graphs").mkdir(parents=True, exist_ok=True)
     path = folder / f"texts-v{encode.TEXT_VERSION}.jsonl"
     known: dict[str, dict] = {}
     if path.exists():
@@ -152,33 +155,47 @@ def load(table: Path, folder: Path, progress: Progress, workers: int = 2) -> lis
     return [_cell(row, known[row["cell"]]) for row in rows]
 
 
+def graph_path(folder: Path, cell: str) -> Path:
+    """Where the graph of a cell is, if it has been screened."""
+    return folder / "graphs" / f"{candidate_id(program(cell))}.onnx"
+
+
 def _record(
     cells: Sequence[str], folder: Path, path: Path, progress: Progress, workers: int
 ) -> dict[str, dict]:
     screener = Screener(ScreenSettings(workers=workers), SHAPE, folder)
     task = progress.add_task("screening the cells", total=len(cells))
     found: dict[str, dict] = {}
-    (folder / "graphs").mkdir(exist_ok=True)
     try:
         for first in range(0, len(cells), CHUNK):
             chunk = cells[first : first + CHUNK]
-            answers = screener.screen_all([program(cell) for cell in chunk])
+            fresh = [cell for cell in chunk if not graph_path(folder, cell).exists()]
+            if fresh:
+                _screen(screener, fresh)
             with path.open("a", encoding="utf-8") as file:
-                for cell, answer in zip(chunk, answers, strict=True):
-                    if isinstance(answer, Rejected):
-                        raise SystemExit(f"{cell}: {answer.reason}: {answer.detail}")
+                for cell in chunk:
+                    graph = encode.read(graph_path(folder, cell))
                     found[cell] = {
                         "cell": cell,
-                        "text": answer.text,
-                        "graph": answer.graph,
-                        "parameters": answer.parameters,
-                        "macs": answer.macs,
+                        "text": graph.text,
+                        "graph": graph.hash,
+                        "parameters": graph.parameters,
+                        "macs": graph.macs,
                     }
                     file.write(json.dumps(found[cell]) + "\n")
-            progress.advance(task, len(chunk))
+                    progress.advance(task)
     finally:
         screener.close()
     return found
+
+
+def _screen(screener: Screener, cells: Sequence[str]) -> None:
+    """Leave the graphs of cells in the screener's folder."""
+    for cell, answer in zip(
+        cells, screener.screen_all([program(cell) for cell in cells]), strict=True
+    ):
+        if isinstance(answer, Rejected):
+            raise SystemExit(f"{cell}: {answer.reason}: {answer.detail}")
 
 
 def _cell(row: dict[str, str], record: dict) -> Cell:

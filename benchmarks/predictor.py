@@ -37,9 +37,8 @@ def main() -> None:
         os.environ[name] = "1"  # of the workers
     given = _arguments()
     folder = (given.folder / "choosing" if given.choose else given.folder).resolve()
-    setup = jobs.Setup(
-        nb201.table_path(given.table), given.cells.resolve(), folder, given.choose, given.minutes
-    )
+    table = Path() if given.case == ["inrun"] else nb201.table_path(given.table)
+    setup = jobs.Setup(table, given.cells.resolve(), folder, given.choose, given.minutes)
     if set(given.case) - {"nb201"} and not inrun_table.TABLE.is_file():
         raise SystemExit(
             f"no table of the in-run case at '{inrun_table.TABLE}'. Expected the one that the"

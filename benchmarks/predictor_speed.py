@@ -25,7 +25,7 @@ from rich.progress import Progress, track
 from rich.table import Table
 from threadpoolctl import threadpool_limits
 
-from evoprompt.candidate import Screened, TaskShape, candidate_id
+from evoprompt.candidate import Screened, TaskShape
 from evoprompt.config import ScreenSettings
 from evoprompt.grammar.spec import render
 from evoprompt.grammar.variation import random_spec
@@ -89,8 +89,7 @@ def _cells(table: Path | None, folder: Path) -> tuple[list[Path], list[float]]:
     distinct = list({cell.graph_class: cell for cell in cells}.values())
     paths, labels = [], []
     for index in np.random.default_rng(0).permutation(len(distinct)):
-        name = candidate_id(nb201.program(distinct[index].name))
-        path = folder / "graphs" / f"{name}.onnx"
+        path = nb201.graph_path(folder, distinct[index].name)
         if path.exists() and len(paths) < needed:
             paths.append(path)
             labels.append(distinct[index].accuracy)
