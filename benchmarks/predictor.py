@@ -37,13 +37,9 @@ def main() -> None:
         os.environ[name] = "1"  # of the workers
     given = _arguments()
     folder = (given.folder / "choosing" if given.choose else given.folder).resolve()
+    inrun = given.inrun.resolve()
     table = Path() if given.case == ["inrun"] else nb201.table_path(given.table)
-    setup = jobs.Setup(table, given.cells.resolve(), folder, given.choose, given.minutes)
-    if set(given.case) - {"nb201"} and not inrun_table.TABLE.is_file():
-        raise SystemExit(
-            f"no table of the in-run case at '{inrun_table.TABLE}'. Expected the one that the"
-            " project brings. Make it with benchmarks/inrun_table.py, or leave the case out."
-        )
+    setup = jobs.Setup(table, given.cells.resolve(), inrun, folder, given.choose, given.minutes)
     store = Store(folder)
     sides = {case: jobs.open_sides(setup, case) for case in given.case if case != "speed"}
     _measure(setup, store, sides, given)
@@ -57,6 +53,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--table", type=Path, help="nb201_cifar10.csv.gz, or set NB201_TABLE")
     parser.add_argument("--folder", type=Path, default=Path("runs/predictor"), help="of results")
     parser.add_argument("--cells", type=Path, default=Path("runs/nb201"), help="of cells' texts")
+    parser.add_argument("--inrun", type=Path, default=inrun_table.TABLE, help="table of that case")
     cases = ("nb201", "inrun", "speed")
     parser.add_argument("--case", nargs="+", choices=cases, default=list(cases))
     parser.add_argument("--only", nargs="+", choices=every, metavar="ROW", default=every)
@@ -134,7 +131,8 @@ def _keep(
 def _speed(setup: jobs.Setup) -> dict:
     """The figures of `predictor_speed`, measured in a process of its own."""
     command = [sys.executable, str(SPEED), "--table", str(setup.table)]
-    command += ["--cells", str(setup.cells), "--folder", str(setup.folder)]
+    command += ["--inrun", str(setup.inrun), "--cells", str(setup.cells)]
+    command += ["--folder", str(setup.folder)]
     result = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     *lines, last = result.stdout.splitlines()
     print("\n".join(lines))

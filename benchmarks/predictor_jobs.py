@@ -47,6 +47,8 @@ class Setup:
     table: Path
     cells: Path
     """Folder of the cells' texts and graphs."""
+    inrun: Path
+    """Table of the in-run case."""
     folder: Path
     """Folder of the results."""
     is_choosing: bool
@@ -81,7 +83,7 @@ _setup: list[Setup] = []
 def open_sides(setup: Setup, case: str) -> Sides:
     """The networks of a case; screens cells that have no text yet."""
     if case == "inrun":
-        space = inrun_space()
+        space = inrun_space(setup.inrun)
         return Sides(space, np.zeros(0, int), np.arange(len(space.texts)))
     with Progress(console=Console(stderr=True)) as progress:
         cells = nb201.load(setup.table, setup.cells, progress)

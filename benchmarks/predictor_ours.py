@@ -86,11 +86,21 @@ def proxy_inputs(space: Space, pool: np.ndarray) -> np.ndarray:
     return np.stack(columns, 1)
 
 
-def teach(space: Space, pool: np.ndarray, minutes: float, folder: Path, seed: int) -> None:
-    """Pre-train on the distinct texts of the pool, no label seen, and save it as a predictor."""
+def teach(
+    space: Space,
+    pool: np.ndarray,
+    minutes: float,
+    folder: Path,
+    seed: int,
+    names: Sequence[str] = nb201.PROXIES,
+) -> None:
+    """Pre-train on the distinct texts of the pool, no label seen, and save it as a predictor.
+
+    `names` are those of the space's proxy columns; a text of several cells gets their mean.
+    """
     rows: dict[str, list[int]] = {}
     for index in pool:
         rows.setdefault(space.texts[index], []).append(int(index))
     columns = np.stack([space.proxies[of_text].mean(0) for of_text in rows.values()])
-    proxies = dict(zip(nb201.PROXIES, columns.T, strict=True))
-    Surrogate(pretrain(list(rows), proxies, minutes, seed)).save(folder)
+    proxies = dict(zip(names, columns.T, strict=True))
+    Surrogate(pretrain(list(rows), proxies or None, minutes, seed)).save(folder)

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import inrun_table
 import nb201
 import numpy as np
 import pandas
@@ -45,8 +44,13 @@ def nb201_space(cells: Sequence[nb201.Cell]) -> Space:
     )
 
 
-def inrun_space(path: Path = inrun_table.TABLE) -> Space:
-    """The table of the in-run case."""
+def inrun_space(path: Path) -> Space:
+    """The table of the in-run case, as `inrun_table.py` writes it."""
+    if not path.is_file():
+        raise SystemExit(
+            f"no table of the in-run case at '{path}'. Expected the one that the project brings."
+            " Make it with benchmarks/inrun_table.py, or leave the case out."
+        )
     frame = pandas.read_csv(path)
     texts = tuple(str(text) for text in frame["text"])
     columns = [frame[name].to_numpy(float) for name in ("accuracy", "parameters", "macs")]

@@ -19,6 +19,7 @@ from random import Random
 import nb201
 import numpy as np
 import torch
+from inrun_table import TABLE
 from predictor_space import inrun_space
 from rich.console import Console
 from rich.progress import Progress, track
@@ -47,6 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="The predictor's speed on one core.")
     parser.add_argument("--table", type=Path)
     parser.add_argument("--cells", type=Path, default=Path("runs/nb201"))
+    parser.add_argument("--inrun", type=Path, default=TABLE)
     parser.add_argument("--folder", type=Path, default=Path("runs/predictor"))
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -57,7 +59,7 @@ def main() -> None:
     graphs = [read(path) for path in track(cells, "reading", console=Console(stderr=True))]
     refit = _refit(graphs[-REFIT:], labels[-REFIT:])
     scorer = Surrogate.load().fit([g.text for g in graphs[:LABELS]], labels[:LABELS])
-    inrun = inrun_space()
+    inrun = inrun_space(given.inrun)
     learned = np.random.default_rng(0).permutation(len(inrun.texts))[:LABELS]
     small_scorer = Surrogate.load().fit(
         [inrun.texts[i] for i in learned], inrun.accuracies[learned].tolist()
