@@ -6,6 +6,7 @@ before data meets them (a transpose, a sum) costs nothing here.
 
 import math
 from collections import defaultdict
+from collections.abc import Mapping
 from functools import lru_cache
 
 from surrogate.ir import Node, Ref, Shape, Weight, refs
@@ -15,16 +16,17 @@ GATES = {"GRU": 3, "LSTM": 4, "RNN": 1}
 WEIGHTED = {"Conv", "ConvTranspose", "Linear", "MatMul", "Gemm", "Einsum", *GATES}
 
 
-def parameters(nodes: list[Node], weights: dict[str, tuple[tuple[int, ...], int]]) -> int:
-    """Elements of all trained tensors that the graph uses, each counted once."""
-    sources = {
-        name
+def trained(
+    nodes: list[Node], weights: Mapping[str, tuple[tuple[int, ...], int]]
+) -> dict[str, int]:
+    """Elements of each trained tensor that the graph uses."""
+    return {
+        name: math.prod(weights[name][0])
         for node in nodes
         for operand in node.inputs
-        if isinstance(operand, Weight)
+        if type(operand) is Weight
         for name in operand.sources
     }
-    return sum(math.prod(weights[name][0]) for name in sources)
 
 
 def macs(nodes: list[Node]) -> int:

@@ -9,7 +9,9 @@ buffer from a parameter (a file does not), but for the running statistics of nor
 layouts of one square weight apart, such as a layer and its transpose.
 """
 
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -17,6 +19,7 @@ import onnx
 
 from surrogate import cost, text
 from surrogate.errors import BadShapeError, GraphError, problem
+from surrogate.folding import fold
 from surrogate.fuse import fuse
 from surrogate.ir import Node, Ref, live_in
 from surrogate.onnxfile import Model, load
@@ -24,7 +27,9 @@ from surrogate.order import graph_hash, put_in_order
 from surrogate.simplify import simplify
 from surrogate.trace import Tracer
 
-TEXT_VERSION = 1
+TEXT_VERSION = 2
+
+_TASK = re.compile(r"\w[\w.-]{0,63}")
 
 FAILURES = (
     *(ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, RuntimeError),
@@ -42,14 +47,21 @@ class Graph:
     nodes: tuple[Node, ...]
     """In canonical order; the first one is the input."""
     outputs: tuple[Ref, ...]
-    parameters: int
-    """Weights' numbers; shared ones count once, running statistics and unused ones do not."""
+    sizes: Mapping[str, int] = field(repr=False)
+    """Numbers in each trained tensor that the network uses; running statistics are none."""
     macs: int
     """Multiply-accumulates for one example."""
     depth: int
     """Weighted operators on the longest path."""
     activation_bytes: int
     """The most that live activations of one example take, as float32, in the canonical order."""
+    task: str = ""
+    """The name of the task, which stands in the text and changes nothing else."""
+
+    @property
+    def parameters(self) -> int:
+        """Weights' numbers; shared ones count once, running statistics and unused ones do not."""
+        return sum(self.sizes.values())
 
     @property
     def node_count(self) -> int:
@@ -64,8 +76,8 @@ class Graph:
     @cached_property
     def lines(self) -> tuple[str, ...]:
         """The text line by line, repetitions folded."""
-        written = text.write(list(self.nodes), list(self.outputs))
-        return (written[0], *text.fold(written[1:]))
+        written = text.write(list(self.nodes), list(self.outputs), self.sizes, self.task)
+        return (written[0], *fold(written[1:]))
 
     @property
     def text(self) -> str:
@@ -73,7 +85,7 @@ class Graph:
         return "\n".join(self.lines)
 
 
-def read(data: bytes | Path | onnx.ModelProto) -> Graph:
+def read(data: bytes | Path | onnx.ModelProto, task: str = "") -> Graph:
     """Return the graph of an ONNX file, or of a model in memory, which is left as it is.
 
     Everything is checked here: the file by `onnx.checker`, its types and shapes by strict
@@ -82,8 +94,11 @@ def read(data: bytes | Path | onnx.ModelProto) -> Graph:
     Raises:
         GraphError: For whatever is not one usable network, hostile bytes included.
     """
+    if task and not _TASK.fullmatch(task):
+        what, expected = f"'{task[:80]}'", "letters, digits, '.', '-' and '_', at most 64"
+        raise GraphError(problem(what, "the name of the task", expected, "Choose another name"))
     try:
-        return _read(load(data))
+        return _read(load(data), task)
     except GraphError:
         raise
     except FAILURES as error:
@@ -94,7 +109,7 @@ def read(data: bytes | Path | onnx.ModelProto) -> Graph:
         raise GraphError(problem(what, where, "a network", "Change the network")) from error
 
 
-def _read(model: Model) -> Graph:
+def _read(model: Model, task: str) -> Graph:
     tracer = Tracer(model)
     outputs = tracer.run()
     nodes, outputs = simplify(live_in(tracer.nodes, outputs), outputs)
@@ -105,8 +120,9 @@ def _read(model: Model) -> Graph:
     return Graph(
         nodes=tuple(nodes),
         outputs=tuple(outputs),
-        parameters=cost.parameters(nodes, model.weights),
+        sizes=cost.trained(nodes, model.weights),
         macs=cost.macs(nodes),
         depth=cost.depth(nodes),
         activation_bytes=cost.activation_bytes(nodes, outputs),
+        task=task,
     )

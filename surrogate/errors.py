@@ -2,6 +2,7 @@
 
 SurrogateError
 |-- GraphError       an ONNX file that cannot be read as a network
+|-- TooLongError     a graph with more lines than an encoder reads
 `-- BadShapeError    sizes that fit no tensor; inside `encode` only, which makes it a GraphError
 """
 
@@ -12,6 +13,10 @@ class SurrogateError(Exception):
 
 class GraphError(SurrogateError):
     """An ONNX file that cannot be read as a network."""
+
+
+class TooLongError(SurrogateError):
+    """A graph with more lines than an encoder reads."""
 
 
 class BadShapeError(SurrogateError):

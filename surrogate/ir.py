@@ -96,11 +96,13 @@ class Weight:
     is_layout: bool = True
     """Whether elements are only moved, left out or repeated."""
     recipe: Recipe | None = None
+    told: str = ""
+    """The digest of the computation, where a text is all that is known."""
 
     @cached_property
     def made_by(self) -> str:
         """Digest of the computation so far, layout included."""
-        return self.recipe.digest if self.recipe is not None else ""
+        return self.recipe.digest if self.recipe is not None else self.told
 
     @property
     def is_symmetric(self) -> bool:
@@ -129,6 +131,8 @@ class Constant:
     data: tuple[np.ndarray, np.ndarray] | None
     shape: Shape
     recipe: Recipe | None = None
+    told: str = ""
+    """Its word, where a text is all that is known."""
 
     @property
     def is_static(self) -> bool:
@@ -150,7 +154,14 @@ class Constant:
     @property
     def has_one_element(self) -> bool:
         """Whether it broadcasts like a number."""
-        return self.data is not None and self.data[0].size == 1 == self.data[1].size
+        if self.data is None:
+            return bool(self.told) and not self.shape
+        return self.data[0].size == 1 == self.data[1].size
+
+    @cached_property
+    def word(self) -> str:
+        """What stands for its content: a number to six digits, or the digest."""
+        return self.told or (self.digest if self.scalar is None else f"{self.scalar:.6g}")
 
     @cached_property
     def digest(self) -> str:

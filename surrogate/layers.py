@@ -187,10 +187,23 @@ def _matmul(node: Node, _: Raw) -> Node:
 
 
 def _linear(node: Node, weight: Weight, bias: Weight | None) -> Node:
+    """One layout of the weight whoever wrote it: torch's, which turns with the rank of the data."""
     source = data_input(node)
-    node.op, node.attributes = "Linear", {"c": (source.shape[-1].offset, node.shape[-1].offset)}
-    node.inputs = [source, weight, *([bias] if bias else [])]
+    fan_in, width = source.shape[-1].offset, node.shape[-1].offset
+    sizes = (width, fan_in) if len(node.shape) == 2 else (fan_in, width)
+    node.op, node.attributes = "Linear", {"c": (fan_in, width)}
+    node.inputs = [source, _laid_out(weight, sizes)]
+    if bias:
+        node.inputs.append(_laid_out(bias, (width,)))
     return node
+
+
+def _laid_out(weight: Weight, sizes: tuple[int, ...]) -> Weight:
+    """A whole weight of so many numbers, in this shape."""
+    if weight.shape == sizes or not weight.is_whole:
+        return weight
+    is_full = math.prod(weight.shape) == math.prod(sizes)
+    return replace(weight, shape=sizes) if is_full else weight
 
 
 def _reduction(node: Node, raw: Raw) -> Node:

@@ -7,6 +7,7 @@ first. Colours are computed only for graphs that have branches of one length to 
 """
 
 import hashlib
+import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from functools import lru_cache
@@ -15,6 +16,7 @@ from surrogate.ir import COMMUTATIVE, Constant, Node, Operand, Ref, Shape, Weigh
 from surrogate.symmetry import VISITS, Search, Vertex, vertices
 
 HASH_VERSION = "1"
+_DIGEST = re.compile("[0-9a-f]{8}")
 
 
 def put_in_order(nodes: list[Node], outputs: list[Ref]) -> list[Node]:
@@ -24,8 +26,7 @@ def put_in_order(nodes: list[Node], outputs: list[Ref]) -> list[Node]:
     """
     nodes = live_in(nodes, outputs)
     _trim(nodes, outputs)
-    for node in nodes:
-        node.label = _label(node.op, tuple(node.attributes.items()), node.shapes, node.types[0])
+    put_labels(nodes)
     heights = _heights(nodes)
     if not _has_level_branches(nodes, heights):
         return _arranged(nodes, outputs, heights, {}, {})
@@ -41,6 +42,12 @@ def put_in_order(nodes: list[Node], outputs: list[Ref]) -> list[Node]:
 
     ranks = Search(nodes, outputs, rank, written).settle(colours)
     return _arranged(nodes, outputs, heights, colours, ranks)
+
+
+def put_labels(nodes: list[Node]) -> None:
+    """Write down what each node is by itself."""
+    for node in nodes:
+        node.label = _label(node.op, tuple(node.attributes.items()), node.shapes, node.types[0])
 
 
 def _arranged(
@@ -84,7 +91,7 @@ def graph_hash(nodes: list[Node], outputs: list[Ref]) -> str:
 def _rows(nodes: list[Node], outputs: list[Ref]) -> list[str]:
     place = {node: index for index, node in enumerate(nodes)}
     weights: dict[tuple, int] = {}
-    uses = _uses(nodes)
+    uses = places_of_use(nodes)
     rows = [HASH_VERSION]
     for node in nodes:
         operands = [_written(operand, place, weights, uses) for operand in node.inputs]
@@ -100,7 +107,7 @@ def _label(op: str, items: tuple, shapes: tuple[Shape, ...], element_type: int) 
     return f"{op} {attributes} {sizes} {element_type}"
 
 
-def _uses(nodes: list[Node]) -> Callable[[str], list[tuple]]:
+def places_of_use(nodes: list[Node]) -> Callable[[str], list[tuple]]:
     """Where a trained tensor is read, in canonical order; only sums of weights ask for it."""
     found: dict[str, list[tuple]] = defaultdict(list)
 
@@ -129,13 +136,21 @@ def _written(
         names = sorted(operand.sources, key=uses) if operand.is_symmetric else operand.sources
         sources = [weights.setdefault(((name,), "source"), len(weights)) for name in names]
         return f"w{number} {sources} {operand.shape} {operand.part}"
-    return _constant_label(operand) if isinstance(operand, Constant) else "-"
+    return _constant_word(operand) if isinstance(operand, Constant) else "-"
 
 
 def _constant_label(constant: Constant) -> str:
+    """What a constant is, to the last digit: for the order of nodes."""
     scalar = constant.scalar
     shape = () if constant.has_one_element else constant.shape
     return f"c{constant.digest if scalar is None else scalar} {shape}"
+
+
+def _constant_word(constant: Constant) -> str:
+    """What a constant is, as far as the text tells: for the hash."""
+    word = constant.word
+    shape = () if constant.has_one_element else constant.shape
+    return f"c{word if _DIGEST.fullmatch(word) else float(word)} {shape}"
 
 
 def _heights(nodes: list[Node]) -> dict[Node, int]:

@@ -15,6 +15,7 @@ from surrogate.errors import SurrogateError, problem
 from surrogate.text import unfold
 
 LINE_LIMIT = 20_000
+POSITION_LIMIT = 2048  # folded lines that an encoder reads
 NORMS = {"BatchNorm", "InstanceNorm", "LayerNorm", "GroupNorm"}
 _REFERENCE = re.compile(r"\^(\d+)(?:\.(\d+))?")
 _SHARED = re.compile(r"=(\d+)\.(\d+)")

@@ -11,6 +11,7 @@ import numpy as np
 from onnx import defs
 
 from surrogate.ir import Attribute, Constant, Node, Operand, Ref, refs
+from surrogate.wording import rounded
 
 Raw = Mapping[str, object]
 """The attributes of a node as the file holds them."""
@@ -49,7 +50,7 @@ def keep_epsilon(node: Node, raw: Raw) -> None:
     """Keep the epsilon of a normalisation where it is not torch's default."""
     epsilon = float(raw.get("epsilon", EPSILON))  # type: ignore[arg-type]
     if abs(epsilon / EPSILON - 1) > 1e-3:
-        node.attributes["eps"] = epsilon
+        node.attributes["eps"] = rounded(epsilon)
 
 
 def keep_attributes(node: Node, raw: Raw) -> None:
@@ -82,4 +83,4 @@ def _plain(default: object) -> object:
 def _printable(value: object) -> Attribute:
     if isinstance(value, np.ndarray):
         return Constant((value, value), ()).digest
-    return value + 0.0 if isinstance(value, float) else value  # type: ignore[return-value]
+    return rounded(value) if isinstance(value, float) else value  # type: ignore[return-value]

@@ -1,204 +1,266 @@
-"""Writes a canonical graph as lines of text, and folds repeated blocks.
+"""Writes a canonical graph as lines of text.
 
-    NET 1x40>10                                 input shape and classes
+    NET 1x40>10                                 input shape and classes; task=... if it is known
     Conv k3 s2 1>8 @8x20                        operator, attributes, operands, output shape
     BatchNorm @8x20                             operands are left out if they are the line before
     Add ^3 ^1 @8x20                             ^d: the output d lines back; IN: the graph input
-    Add ^1 W1x10x8 #0.5                         W: a weight; #: a constant; =d: weights of that line
+    Add ^1 W1x10x8 #0.5                         W: a weight; #: a constant; =d.s: the weight that
+                                                stands d lines back in place s
     x3{ ... }                                   the lines between stand three times
 
-The weights of Conv, Linear, norms and recurrences follow from their attributes and are not written.
-The batch axis is left out where it comes first and written as B elsewhere.
+The weights of Conv, Linear, norms and recurrences follow from their attributes and are not
+written, unless they are other than usual: then `given` says that every operand is. The batch axis
+is left out where it comes first and written as B elsewhere. Nothing is lost: `decode` reads the
+text back. Numbers have six digits, and large constants stand as digests.
 """
 
-from bisect import bisect_right
-from collections import defaultdict
-from functools import lru_cache
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from surrogate.cost import GATES
-from surrogate.ir import BATCH, Attribute, Constant, Dim, Node, Operand, Ref, Shape, Weight
+from surrogate.folding import fold, unfold
+from surrogate.ir import Constant, Node, Operand, Ref, Weight
+from surrogate.order import places_of_use
+from surrogate.wording import (
+    GATES,
+    LAYERS,
+    attribute_rank,
+    layer_flags,
+    natural_shapes,
+    natural_type,
+    natural_weights,
+    write_attribute,
+    write_size,
+    write_sizes,
+)
 
-LONGEST_BLOCK = 64  # lines of a repeated block
-FEWEST_SAVED = 3  # lines that a repetition must save to be folded
-BARE = {"k", "s", "d", "g", "p", "a", "i"}
-"""Attributes written without an equals sign."""
-LAYERS = {
-    *("Conv", "ConvTranspose", "Linear", "BatchNorm", "InstanceNorm", "LayerNorm", "GroupNorm"),
-    *GATES,
-}
-"""Operators whose weights follow from their attributes."""
+__all__ = ["LAYERS", "fold", "unfold", "write"]
+
+_KEPT = 16_384  # spellings of lines that are remembered
+_PREVIOUS = ["^1"]
+GIVEN = -1  # in place of a number of weights: all operands are written
 
 
-def write(nodes: list[Node], outputs: list[Ref]) -> list[str]:
-    """One line per node, the header first, nothing folded."""
-    source = nodes[0]
-    classes = _size(outputs[0].shape)
-    lines = [f"NET {_size(source.shape)}>{classes}"]
+@dataclass(slots=True)
+class _Spelling:
+    """What all lines of one label - operator, attributes, shapes - have in common."""
+
+    head: str
+    tail: str
+    natural: tuple[tuple[tuple[int, ...], int], ...]
+    """Weights of a layer that need not be written."""
+    is_layer: bool
+    is_gated: bool
+    heads: dict[int, str] = field(default_factory=dict)
+    """With the flags of a layer of so many weights."""
+    lines: dict[int, str] = field(default_factory=dict)
+    """The whole line of an operator that reads the line before, by its number of weights."""
+
+
+_spellings: dict[tuple[str, int], _Spelling] = {}
+
+
+def write(
+    nodes: list[Node], outputs: list[Ref], sizes: Mapping[str, int], task: str = ""
+) -> list[str]:
+    """One line per node, the header first, nothing folded; `sizes` are those of trained tensors."""
+    kind = nodes[0].types[0]
+    lines = [_header(nodes, outputs, task)]
     place = {node: index for index, node in enumerate(nodes)}
-    seen: dict[tuple, tuple[int, int]] = {}
-    for index, node in enumerate(nodes[1:], start=1):
-        lines.append(_line(node, index, place, seen))
+    weights = _Weights(nodes, sizes)
+    for index in range(1, len(nodes)):
+        node = nodes[index]
+        spelling = _spellings.get((node.label, kind)) or _spelling(node, kind)
+        inputs = node.inputs
+        first = inputs[0] if inputs else None
+        is_next = type(first) is Ref and place[first.node] == index - 1 > 0 and not first.output
+        count = len(inputs) - 1
+        if is_next and count == 0 and not spelling.is_layer:
+            lines.append(spelling.lines.get(0) or _whole_line(spelling, 0))
+            continue
+        shared = weights.own(inputs, index, spelling) if spelling.is_layer else None
+        if is_next and not shared and shared is not None and not spelling.is_gated:
+            lines.append(spelling.lines.get(count) or _whole_line(spelling, count))
+            continue
+        lines.append(_line(node, index, spelling, place, weights, shared))
     return lines
 
 
-def fold(lines: list[str]) -> list[str]:
-    """Replace runs of identical neighbouring blocks by `xN{`, the block, `}`."""
-    folded: list[str] = []
-    numbers: dict[str, int] = {}
-    ids = [numbers.setdefault(line, len(numbers)) for line in lines]
-    places: dict[int, list[int]] = defaultdict(list)
-    for place, number in enumerate(ids):
-        places[number].append(place)
-    start = 0
-    while start < len(lines):
-        same = places[ids[start]]
-        ends = same[bisect_right(same, start) : bisect_right(same, start + LONGEST_BLOCK)]
-        saved, period, count = _longest_run(ids, start, ends)
-        if saved < FEWEST_SAVED:
-            folded.append(lines[start])
-            start += 1
-            continue
-        folded += [f"x{count}{{", *lines[start : start + period], "}"]
-        start += period * count
-    return folded
+def _header(nodes: list[Node], outputs: list[Ref], task: str) -> str:
+    source, output = nodes[0], outputs[0]
+    words = [f"NET {write_size(source.shape)}>{write_size(output.shape)}"]
+    words += [f"task={task}"] if task else []
+    words += [f"type={source.types[0]}"] if source.types[0] != 1 else []
+    words += [f"out={output.output}"] if output.output else []
+    return " ".join(words)
 
 
-def unfold(lines: list[str]) -> list[str]:
-    """The inverse of `fold`."""
-    unfolded: list[str] = []
-    block_start, count = 0, 1
-    for line in lines:
-        if line.startswith("x") and line.endswith("{"):
-            block_start, count = len(unfolded), int(line[1:-1])
-        elif line == "}":
-            unfolded += unfolded[block_start:] * (count - 1)
-        else:
-            unfolded.append(line)
-    return unfolded
-
-
-def _longest_run(ids: list[int], start: int, ends: list[int]) -> tuple[int, int, int]:
-    """Saved lines, period and repetitions of the best block that begins here.
-
-    `ends` are the places behind `start`, within reach, where the same line stands again.
-    """
-    best = (0, 0, 0)
-    for end in ends:
-        period = end - start
-        block = ids[start:end]
-        count = 1
-        while ids[start + count * period : start + (count + 1) * period] == block:
-            count += 1
-        best = max(best, ((count - 1) * period, -period, count))
-    return best[0], -best[1], best[2]
-
-
-def _line(node: Node, index: int, place: dict[Node, int], seen: dict) -> str:
-    operands = [
-        _operand(operand, index, slot, node.op, place, seen)
-        for slot, operand in enumerate(node.inputs)
-    ]
-    operands = [word for word in operands if word]
+def _spelling(node: Node, kind: int) -> _Spelling:
+    attributes = dict(node.attributes)
     is_layer = node.op in LAYERS
-    data = [word for word in operands if not (word[0] == "=" and is_layer)]
-    if data == ["^1"]:
-        operands.remove("^1")
-    return " ".join([_head(node), *operands, f"@{_size(node.shape)}"])
-
-
-def _head(node: Node) -> str:
-    """The words before the operands."""
-    has_weights = node.op in LAYERS
-    count = sum([isinstance(operand, Weight) for operand in node.inputs]) if has_weights else 0
-    return _words(node.op, tuple(node.attributes.items()), count)
-
-
-@lru_cache(maxsize=16_384)
-def _words(op: str, items: tuple[tuple[str, Attribute], ...], weight_count: int) -> str:
-    attributes = dict(items)
-    channels = attributes.pop("c", None)
-    words = [op]
-    words += [_attribute(key, attributes[key]) for key in sorted(attributes, key=_attribute_rank)]
+    natural = natural_weights(node.op, attributes, node.shape) if is_layer else ()
+    channels = attributes.pop("c", None) if is_layer else None
+    rank = len(node.shape)
+    words = [node.op]
+    for key in sorted(attributes, key=attribute_rank):
+        words.append(write_attribute(node.op, key, attributes[key], rank))
     if isinstance(channels, tuple):
         words.append(f"{channels[0]}>{channels[1]}")
-    return " ".join([*words, *_layer_variant(op, weight_count)])
+    if node.types[0] != natural_type(node.op, attributes, kind):
+        words.append(f"type={node.types[0]}")
+    sizes = [write_size(shape) for shape in node.shapes]
+    if natural_shapes(node.op, attributes, node.shape, len(sizes)) == node.shapes:
+        sizes = sizes[:1]
+    spelling = _Spelling(
+        " ".join(words), f"@{','.join(sizes)}", natural, is_layer, node.op in GATES
+    )
+    if len(_spellings) >= _KEPT:
+        _spellings.clear()
+    _spellings[node.label, kind] = spelling
+    return spelling
 
 
-def _attribute_rank(key: str) -> tuple[int, str]:
-    order = "ksdgpai"
-    return (order.index(key) if key in order else len(order), key)
+def _head(spelling: _Spelling, count: int) -> str:
+    head = spelling.heads.get(count)
+    if head is None:
+        op = spelling.head.partition(" ")[0]
+        flags = layer_flags(op, count) if spelling.is_layer else []
+        flags = ["given"] if count == GIVEN else flags
+        head = spelling.heads[count] = " ".join([spelling.head, *flags])
+    return head
 
 
-def _attribute(key: str, value: Attribute) -> str:
-    if value is True:
-        return key
-    if isinstance(value, tuple):
-        is_uniform = len(set(value)) == 1 and key in "ksdp"
-        text = "x".join(_number(part) for part in (value[:1] if is_uniform else value))
-    else:
-        text = _number(value)
-    return f"{key}{text}" if key in BARE else f"{key}={text}"
+def _whole_line(spelling: _Spelling, count: int) -> str:
+    line = spelling.lines[count] = f"{_head(spelling, count)} {spelling.tail}"
+    return line
 
 
-def _number(value: object) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value).replace(" ", "")
-
-
-def _layer_variant(op: str, count: int) -> list[str]:
-    """Says so where a layer has fewer weights than usual."""
-    if op in ("Conv", "ConvTranspose", "Linear"):
-        return ["nobias"] if count == 1 else []
-    if op in GATES:
-        return ["nobias"] if count == 2 else []
-    if op in LAYERS:
-        return {0: ["noaffine"], 1: ["nobias"]}.get(count, [])
-    return []
-
-
-def _operand(
-    operand: Operand, index: int, slot: int, op: str, place: dict[Node, int], seen: dict
+def _line(
+    node: Node,
+    index: int,
+    spelling: _Spelling,
+    place: dict[Node, int],
+    weights: "_Weights",
+    shared: list[str] | None,
 ) -> str:
+    """Any line; `shared` are the words for a layer's weights, None where all must be written."""
+    is_plain = shared is not None
+    operands: list[str] = []
+    count = 0
+    for slot, operand in enumerate(node.inputs):
+        if type(operand) is Weight:
+            count += 1
+            if not is_plain:
+                operands.append(weights.word(operand, index, slot))
+        else:
+            operands.append(_operand(operand, index, place))
+    if operands == _PREVIOUS and (is_plain or not spelling.is_layer):
+        operands = []
+    elif not operands:
+        operands = ["()"]
+    if is_plain:
+        operands[1:1] = shared
+    head = _head(spelling, count if is_plain else GIVEN if spelling.is_layer else 0)
+    return " ".join([head, *operands, spelling.tail])
+
+
+def _operand(operand: Operand, index: int, place: dict[Node, int]) -> str:
     if type(operand) is Ref:
-        output = f".{operand.output}" if operand.output else ""
         back = place[operand.node]
-        return f"^{index - back}{output}" if back else "IN"
-    if isinstance(operand, Weight):
-        return _weight(operand, index, slot, op, seen)
-    return _constant(operand) if isinstance(operand, Constant) else "-"
+        output = f".{operand.output}" if operand.output else ""
+        return f"^{index - back}{output}" if back else f"IN{output}"
+    if isinstance(operand, Constant):
+        shape = "" if operand.has_one_element else f":{write_size(operand.shape)}"
+        return f"#{operand.word}{shape}"
+    return "-"
 
 
-def _weight(weight: Weight, index: int, slot: int, op: str, seen: dict) -> str:
-    """Nothing for a layer's own weight; `=d` and the slot for one that was used before."""
-    last = seen.get(weight.key)
-    seen[weight.key] = (index, slot)
-    shared = f"={index - last[0]}.{last[1]}" if last else ""
-    if op in LAYERS:
-        return shared
-    shape = "x".join(map(str, weight.shape)) or "1"
-    part = f":{weight.part}" if weight.part else ""
-    return shared or f"W{shape}{part}"
+class _Weights:
+    """Where each weight and each trained tensor was last read."""
 
+    def __init__(self, nodes: list[Node], sizes: Mapping[str, int]) -> None:
+        self.uses, self.sizes = places_of_use(nodes), sizes
+        self.seen: dict[object, tuple[int, int, tuple[int, ...]]] = {}
+        """Line, place and shape, by the name of a plain weight or by `Weight.key`."""
+        self.parts: dict[str, tuple[int, int, int]] = {}
+        """Line, place and number of a tensor among others in one weight."""
 
-def _constant(constant: Constant) -> str:
-    scalar = constant.scalar
-    shape = "" if constant.has_one_element else f":{_size(constant.shape)}"
-    return f"#{constant.digest if scalar is None else _number(scalar)}{shape}"
+    def own(self, inputs: list[Operand], index: int, spelling: _Spelling) -> list[str] | None:
+        """Words for the weights of a layer that are as its attributes say; else None."""
+        count = self._regular_count(inputs, spelling)
+        if count is None:
+            return None
+        seen, words, keys = self.seen, [], []
+        for slot in range(1, count + 1):
+            weight = inputs[slot]
+            shape, source_count = spelling.natural[slot - 1]
+            if weight.shape != shape or not weight.is_whole:  # type: ignore[union-attr]
+                return None
+            sources = weight.sources  # type: ignore[union-attr]
+            is_single = len(sources) == 1
+            key = sources[0] if is_single else weight.key  # type: ignore[union-attr]
+            last = seen.get(key)
+            if last is not None:
+                if last[1] != slot or last[2] != shape:
+                    return None
+                words.append(f"={index - last[0]}.{slot}")
+            elif len(sources) != source_count or self._is_known(sources):
+                return None
+            keys.append((key, sources, shape))
+        if count > 1 and len({name for _, names, _ in keys for name in names}) < sum(
+            len(names) for _, names, _ in keys
+        ):
+            return None
+        for slot, (key, sources, shape) in enumerate(keys, start=1):
+            self._note(key, sources, (index, slot, shape))
+        return words
 
+    def _regular_count(self, inputs: list[Operand], spelling: _Spelling) -> int | None:
+        """How many weights stand behind the one data operand; None for any other order."""
+        if not inputs or type(inputs[0]) is not Ref:
+            return None
+        count = len(inputs) - 1
+        if spelling.is_gated:
+            count = sum([type(operand) is Weight for operand in inputs])
+            is_whole = count in (2, 3) and None not in inputs
+        else:
+            is_whole = count <= len(spelling.natural)
+        if not is_whole or any([type(operand) is not Weight for operand in inputs[1 : count + 1]]):
+            return None
+        return count
 
-@lru_cache(maxsize=16_384)
-def _size(shape: Shape) -> str:
-    if shape[:1] == (BATCH,):
-        return "x".join(map(_dim, shape[1:])) or "1"
-    return "x".join(map(_dim, shape)) if any(dim.scale for dim in shape) else _fixed(shape)
+    def _is_known(self, sources: tuple[str, ...]) -> bool:
+        if len(sources) == 1 and not self.parts:
+            return False
+        return any(name in self.parts or name in self.seen for name in sources)
 
+    def _note(self, key: object, sources: tuple[str, ...], where: tuple) -> None:
+        self.seen[key] = where
+        if key is not sources[0]:
+            for number, name in enumerate(sources):
+                self.parts[name] = (where[0], where[1], number)
 
-def _fixed(shape: Shape) -> str:
-    """A shape without the batch axis anywhere."""
-    return "=" + "x".join(map(_dim, shape))
+    def word(self, weight: Weight, index: int, slot: int) -> str:
+        """A weight that is written: as the one that it is, or as what it is made of."""
+        is_plain = weight.is_whole and len(weight.sources) == 1
+        key = weight.sources[0] if is_plain else weight.key
+        sources = weight.sources
+        if weight.is_symmetric:
+            sources = tuple(sorted(sources, key=self.uses))
+        last = self.seen.get(key)
+        shape = write_sizes(weight.shape)
+        if last is not None:
+            self.seen[key] = (index, slot, weight.shape)
+            is_same = last[2] == weight.shape
+            return f"={index - last[0]}.{last[1]}" + ("" if is_same else f":{shape}")
+        word = f"W{shape}" + (f":{weight.part}" if weight.part else "")
+        if not is_plain or self._is_known(sources):
+            word += "/" + "+".join(self._source(name, index) for name in sources)
+        self._note(key, sources, (index, slot, weight.shape))
+        return word
 
-
-def _dim(dim: Dim) -> str:
-    if dim.scale == 0:
-        return str(dim.offset)
-    batch = "B" if dim.scale == 1 else f"{dim.scale}B"
-    return f"{batch}{dim.offset:+d}" if dim.offset else batch
+    def _source(self, name: str, index: int) -> str:
+        """Where a tensor was read before, or how many numbers it has."""
+        found = self.parts.get(name)
+        if found is None and name in self.seen:
+            found = (*self.seen[name][:2], 0)
+        return f"={index - found[0]}.{found[1]}.{found[2]}" if found else str(self.sizes[name])

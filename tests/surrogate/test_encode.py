@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from surrogate.encode import GraphError, read
-from surrogate.features import depth
 from surrogate.parse import parse
 from surrogate.text import fold, unfold
 from tests.surrogate.nets import NETS, ReferenceCnn, Residual, export, make
@@ -155,7 +154,6 @@ def test_sizes_are_those_of_the_module_and_of_the_text(name: str, files: dict[st
     assert parsed.parameters == graph.parameters
     assert parsed.macs == graph.macs
     assert parsed.node_count == graph.node_count
-    assert depth(parsed) == graph.depth
 
 
 def test_the_reference_cnn_has_its_published_size(files: dict[str, bytes]) -> None:
