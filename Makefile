@@ -3,9 +3,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 RUN ?= mnist1d-$(shell date +%Y%m%d-%H%M%S)
+MINUTES ?= 30
 
 .PHONY: search test setup search-seeds screen-benchmark screen-soak predictor-benchmark \
-	builtin-proposer clean
+	builtin-proposer builtin-predictor clean
 
 search: setup
 	$(BIN)/evoprompt search mnist1d --run $(RUN)
@@ -31,6 +32,10 @@ test: setup
 
 builtin-proposer: setup
 	$(BIN)/python -m evoprompt.propose.builtin_training
+
+builtin-predictor: setup
+	$(BIN)/python -m evoprompt.commands.predictor_corpus --out runs/corpus/corpus.jsonl
+	$(BIN)/python -m surrogate pretrain runs/corpus/corpus.jsonl --minutes $(MINUTES) --out surrogate/builtin
 
 setup: .venv/installed
 
