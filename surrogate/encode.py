@@ -18,7 +18,7 @@ from pathlib import Path
 import onnx
 
 from surrogate import cost, text
-from surrogate.errors import BadShapeError, GraphError, problem
+from surrogate.errors import BadShapeError, BatchError, BatchShapeError, GraphError, problem
 from surrogate.folding import fold
 from surrogate.fuse import fuse
 from surrogate.ir import Node, Ref, live_in
@@ -106,7 +106,8 @@ def read(data: bytes | Path | onnx.ModelProto, task: str = "") -> Graph:
         what = " ".join(str(error).split())[:200]
         if not isinstance(error, BadShapeError):
             what = f"it cannot be read ({type(error).__name__}: {what})"
-        raise GraphError(problem(what, where, "a network", "Change the network")) from error
+        kind = BatchError if isinstance(error, BatchShapeError) else GraphError
+        raise kind(problem(what, where, "a network", "Change the network")) from error
 
 
 def _read(model: Model, task: str) -> Graph:

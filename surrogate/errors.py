@@ -2,8 +2,10 @@
 
 SurrogateError
 |-- GraphError       an ONNX file that cannot be read as a network
+|   `-- BatchError   one that does not treat every example of a batch alike, at any batch size
 |-- TooLongError     a graph with more lines than an encoder reads
 `-- BadShapeError    sizes that fit no tensor; inside `encode` only, which makes it a GraphError
+    `-- BatchShapeError   sizes that no batch size explains; `encode` makes it a BatchError
 """
 
 
@@ -15,12 +17,20 @@ class GraphError(SurrogateError):
     """An ONNX file that cannot be read as a network."""
 
 
+class BatchError(GraphError):
+    """A graph that holds at one batch size only, or tells the examples of a batch apart."""
+
+
 class TooLongError(SurrogateError):
     """A graph with more lines than an encoder reads."""
 
 
 class BadShapeError(SurrogateError):
-    """Sizes that are no function of the batch size, or of no real tensor; the message is what."""
+    """Sizes that no real tensor has; the message is what."""
+
+
+class BatchShapeError(BadShapeError):
+    """Sizes that do not grow with the batch as those of a network do."""
 
 
 def problem(what: str, where: str, expected: str, action: str) -> str:

@@ -6,7 +6,7 @@ makes it superfluous. Split becomes Slice, Gather of fixed rows Select, every re
 
 from collections.abc import Callable
 
-from surrogate.errors import BadShapeError
+from surrogate.errors import BatchShapeError
 from surrogate.ir import Constant, Dim, Node, Ref
 from surrogate.shapes import PROBES
 from surrogate.spelling import Raw, data_input, int_tuple, keep_attributes, operand_at
@@ -102,7 +102,7 @@ def _check_open(starts: tuple[int, int], ends: tuple[int, int], size: Dim) -> No
         for end, probe in zip(ends, PROBES, strict=True)
     )
     if starts != (0, 0) or not is_open:
-        raise BadShapeError("it takes some examples of the batch and leaves others")
+        raise BatchShapeError("it takes some examples of the batch and leaves others")
 
 
 def _each_positive(axes: tuple[int, ...], rank: int) -> list[int]:
@@ -140,7 +140,7 @@ def split_part(part: Ref) -> Node:
     assert isinstance(axis, int)
     axis = axis + len(source.shape) if axis < 0 else axis
     if source.shape[axis].scale:
-        raise BadShapeError("it splits the batch")
+        raise BatchShapeError("it splits the batch")
     start = sum(shape[axis].offset for shape in node.shapes[: part.output])
     stop = start + part.shape[axis].offset
     new = Node("Slice", {}, [], (part.shape,), (node.types[part.output],))
@@ -158,7 +158,7 @@ def _gather(node: Node, raw: Raw) -> Node:
         node.attributes = {"a": axis}
         return node
     if source.shape[axis].scale:
-        raise BadShapeError("it picks examples of the batch")
+        raise BatchShapeError("it picks examples of the batch")
     size = source.shape[axis].offset
     node.op, node.inputs = "Select", [source]
     node.attributes = {"a": axis, "i": tuple(v + size if v < 0 else v for v in values)}

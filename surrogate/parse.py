@@ -7,26 +7,29 @@ channel. Malformed texts raise `SurrogateError`.
 
 import math
 import re
+from collections import Counter
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from surrogate.cost import GATES
 from surrogate.errors import SurrogateError, problem
-from surrogate.text import unfold
+from surrogate.folding import LINE_LIMIT, OPENING, unfold
 
-LINE_LIMIT = 20_000
 POSITION_LIMIT = 2048  # folded lines that an encoder reads
 NORMS = {"BatchNorm", "InstanceNorm", "LayerNorm", "GroupNorm"}
 _REFERENCE = re.compile(r"\^(\d+)(?:\.(\d+))?")
-_SHARED = re.compile(r"=(\d+)\.(\d+)")
-_WEIGHT = re.compile(r"W([\dx]+)(?::\w+)?")
+_SHARED = re.compile(r"=(\d+)\.(\d+)(?::[\dx()]+)?")
+_WEIGHT = re.compile(r"W(\d+(?:x\d+)*|\(\))(?::\w+)?(?:/((?:\d+|=[\d.]+)(?:\+(?:\d+|=[\d.]+))*))?")
+_HEADER = re.compile(
+    r"NET (?P<input>\S+)>(?P<classes>[^\s>]+)(?: task=(?P<task>\S+))?(?: \w+=\w+)*"
+)
 _NUMBERED = re.compile(r"([ksdgpai])(-?[\dx-]+)")
 _DIM = re.compile(r"(\d*)(B?)([+-]\d+)?")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Words:
-    """One line, word by word."""
+    """One line, word by word; the same object for the same line."""
 
     op: str
     attributes: tuple[tuple[str, str], ...]
@@ -37,6 +40,8 @@ class Words:
     weight_sizes: tuple[int, ...]
     shape: tuple[int, ...]
     """For a batch of one, without the batch axis where it comes first."""
+    is_given: bool = False
+    """Whether the weights of a layer are other than its attributes say, and all written."""
 
     def get(self, key: str, default: str = "") -> str:
         """The text of an attribute."""
@@ -47,9 +52,9 @@ class Words:
         return tuple(int(part) for part in self.get(key).split("x") if part.lstrip("-").isdigit())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Line:
-    """One folded line of a graph."""
+    """One folded line of a graph; the same object in all texts where it stands so."""
 
     words: Words
     repeats: int
@@ -60,7 +65,7 @@ class Line:
     macs: int
     """Of one repetition, for one example."""
 
-    @property
+    @cached_property
     def elements(self) -> int:
         """Numbers in the output, for one example."""
         return math.prod(self.words.shape)
@@ -72,13 +77,14 @@ class Parsed:
 
     lines: tuple[Line, ...]
     classes: int
+    task: str = ""
 
-    @property
+    @cached_property
     def parameters(self) -> int:
         """Trained numbers."""
         return sum(line.parameters * line.repeats for line in self.lines)
 
-    @property
+    @cached_property
     def macs(self) -> int:
         """Multiply-accumulates for one example."""
         return sum(line.macs * line.repeats for line in self.lines)
@@ -97,28 +103,12 @@ class Parsed:
 def parse(text: str) -> Parsed:
     """Return the lines of a text; raises `SurrogateError` if it is not one of `encode`."""
     rows = [row for row in text.split("\n") if row]
-    if len(rows) < 2 or len(rows) > LINE_LIMIT or not rows[0].startswith("NET "):
+    header = _HEADER.fullmatch(rows[0]) if rows else None
+    if header is None or len(rows) < 2:
         raise _bad(rows[0] if rows else "", "a text as `python -m surrogate encode` prints it")
-    sizes, _, classes = rows[0][4:].rpartition(">")
-    source = Words("NET", (), None, (), 0, (), _shape(sizes))
-    folded, repeats, position = _positions(rows[1:])
-    words = [source, *(read_words(row) for row in folded)]
-    order = [0, *position]
-    costs: list[tuple[int, int]] = [(0, 0)] * len(words)
-    sources: list[set[int]] = [set() for _ in words]
-    for index, place in enumerate(order[1:], start=1):
-        back = words[place].references
-        if any(distance > index for distance in back):
-            raise _bad(folded[place - 1], "references to lines before it")
-        read = [order[index - distance] if distance else 0 for distance in back]
-        if not sources[place]:
-            costs[place] = _cost(words[place], [words[i].shape for i in read])
-        sources[place].update(read)
-    lines = zip(words, [1, *repeats], sources, costs, strict=True)
-    return Parsed(
-        tuple(Line(w, r, tuple(sorted(s)), *c) for w, r, s, c in lines),
-        _shape(classes)[-1],
-    )
+    source = _line(read_header(header["input"]), 1, (), ())
+    lines = _lines(rows[1:], source)
+    return Parsed(tuple(lines), read_shape(header["classes"])[-1], header["task"] or "")
 
 
 def _bad(line: str, expected: str) -> SurrogateError:
@@ -127,27 +117,104 @@ def _bad(line: str, expected: str) -> SurrogateError:
     )
 
 
-def _positions(rows: list[str]) -> tuple[list[str], list[int], list[int]]:
-    """The folded lines, how often each stands, and which one each unfolded line is."""
-    folded, repeats, marked = [], [], []
-    count = 1
-    for row in rows:
-        if row == "}":
-            count = 1
-            marked.append(row)
-        elif row.startswith("x") and row.endswith("{") and row[1:-1].isdigit():
-            count = int(row[1:-1])
-            marked.append(row)
-        else:
-            folded.append(row)
-            repeats.append(count)
-            marked.append(str(len(folded)))
-        if count > LINE_LIMIT:
-            raise _bad(row, f"at most {LINE_LIMIT} repetitions")
-    position = [int(mark) for mark in unfold(marked)]
-    if len(position) > LINE_LIMIT:
-        raise _bad(rows[0], f"at most {LINE_LIMIT} lines")
-    return folded, repeats, position
+def _lines(rows: list[str], source: Line) -> list[Line]:
+    """The folded lines behind the header.
+
+    A block needs no walk through all its repetitions: once a reference stays inside the block, it
+    reads the same folded line in every further one.
+    """
+    order = [0]  # the folded line that each unfolded one is
+    lines = [source]
+    words: list[Words] = [source.words]
+    start = 0
+    while start < len(rows):
+        if rows[start][-1] != "{":
+            words.append(read_words(rows[start]))
+            order.append(len(lines))
+            lines.append(_placed(words, order, len(order) - 1, (0, 1, 1)))
+            start += 1
+            continue
+        end, count = _block(rows, start)
+        if end is None:
+            return _nested(rows, source)
+        first, begin, period = len(lines), len(order), end - start - 1
+        words += [read_words(row) for row in rows[start + 1 : end]]
+        order += range(first, first + period)
+        if begin + period * count > LINE_LIMIT:
+            raise _bad(rows[start], f"at most {LINE_LIMIT} lines")
+        for place in range(period):
+            lines.append(_placed(words, order, begin + place, (place, period, count)))
+        order += order[begin:] * (count - 1)
+        start = end + 1
+    if len(order) > LINE_LIMIT:
+        raise _bad(f"{len(order)} lines", f"at most {LINE_LIMIT} lines")
+    return lines
+
+
+def _block(rows: list[str], start: int) -> tuple[int | None, int]:
+    """The end of a block and its repetitions; no end if there are blocks in it."""
+    opening = OPENING.fullmatch(rows[start])
+    end = start + 1
+    while end < len(rows) and rows[end] != "}":
+        if rows[end][-1] == "{":
+            return None, 0
+        end += 1
+    if opening is None or end == len(rows) or end == start + 1:
+        raise _bad(rows[start], "a repetition such as 'x3{', lines and '}'")
+    return end, int(opening[1])
+
+
+def _placed(words: list[Words], order: list[int], index: int, block: tuple[int, int, int]) -> Line:
+    """The line at an unfolded place; `block` is its place in a block, whose length and count."""
+    place, period, count = block
+    own = words[order[index]]
+    read: list[int] = []
+    for distance in own.references:
+        if distance > index:
+            raise _bad(own.op, "references to lines before it")
+        read.append(order[index - distance] if distance else 0)
+    first = words[read[0]].shape if read else ()
+    if count > 1:
+        for distance in own.references:
+            for again in range(1, min(count - 1, -(-(distance - place) // period)) + 1):
+                read.append(order[index + again * period - distance])
+    sources = (read[0],) if len(read) == 1 else tuple(sorted(set(read)))
+    return _line(own, count, sources, first)
+
+
+def _nested(rows: list[str], source: Line) -> list[Line]:
+    """The same for blocks in blocks: every repetition is walked through."""
+    folded = [row for row in rows if row != "}" and row[-1] != "{"]
+    numbers = iter(range(1, len(folded) + 1))
+    marked = [row if row == "}" or row[-1] == "{" else str(next(numbers)) for row in rows]
+    order = [0, *map(int, unfold(marked))]
+    words = [source.words, *(read_words(row) for row in folded)]
+    repeats = Counter(order)
+    first: list[tuple[int, ...]] = [()] * len(words)
+    sources: list[set[int]] = [set() for _ in words]
+    for index, place in enumerate(order[1:], start=1):
+        back = words[place].references
+        if any(distance > index for distance in back):
+            raise _bad(folded[place - 1], "references to lines before it")
+        read = [order[index - distance] if distance else 0 for distance in back]
+        if read and not sources[place]:
+            first[place] = words[read[0]].shape
+        sources[place].update(read)
+    places = range(1, len(words))
+    rest = [_line(words[i], repeats[i], tuple(sorted(sources[i])), first[i]) for i in places]
+    return [source, *rest]
+
+
+@lru_cache(maxsize=65_536)
+def _line(words: Words, repeats: int, sources: tuple[int, ...], first: tuple[int, ...]) -> Line:
+    """A line, made once for all texts in which it stands so; `first` is what it reads first."""
+    return Line(words, repeats, sources, *_cost(words, first))
+
+
+@lru_cache(maxsize=4096)
+def read_header(sizes: str) -> Words:
+    """The words of the graph's input."""
+    return Words("NET", (), None, (), 0, (), read_shape(sizes))
 
 
 @lru_cache(maxsize=65_536)
@@ -166,29 +233,39 @@ def read_words(row: str) -> Words:
         elif match := _SHARED.fullmatch(word):
             shared += 1
         elif match := _WEIGHT.fullmatch(word):
-            weights.append(math.prod(int(part) for part in match[1].split("x")))
+            weights.append(_weight_size(match))
         elif match := re.fullmatch(r"(\d+)>(\d+)", word):
             channels = int(match[1]), int(match[2])
         elif match := _NUMBERED.fullmatch(word):
             attributes.append((match[1], match[2]))
-        else:
-            key, _, value = word.partition("=")
+        elif word != "()":
+            is_long = ":=" in word and word[0] != "#"
+            key, _, value = word.partition(":=" if is_long else "=")
             attributes.append((key, value))
     return Words(
         op,
         tuple(attributes),
         channels,
-        tuple(references) or (1,),
+        tuple(references) or (() if "()" in rest else (1,)),
         shared,
         tuple(weights),
-        _shape(rest[-1][1:]),
+        read_shape(rest[-1][1:].partition(",")[0]),
+        "given" in rest,
     )
 
 
-def _shape(text: str) -> tuple[int, ...]:
+def _weight_size(match: re.Match) -> int:
+    """Trained numbers that are read here for the first time."""
+    if match[2]:
+        return sum(int(part) for part in match[2].split("+") if part[0] != "=")
+    return math.prod(int(part) for part in match[1].split("x")) if match[1] != "()" else 1
+
+
+@lru_cache(maxsize=16_384)
+def read_shape(text: str) -> tuple[int, ...]:
     """Sizes for a batch of one; an axis that is only the batch is left out."""
     sizes = []
-    for part in text.lstrip("=").split("x"):
+    for part in text.lstrip("=").split("x") if text != "=" else ():
         match = _DIM.fullmatch(part)
         if not match or not part:
             raise _bad(text, "a shape such as 8x20")
@@ -197,14 +274,20 @@ def _shape(text: str) -> tuple[int, ...]:
     return tuple(sizes) or (1,)
 
 
-def _cost(words: Words, inputs: list[tuple[int, ...]]) -> tuple[int, int]:
+def _cost(words: Words, first: tuple[int, ...]) -> tuple[int, int]:
     """Parameters and multiply-accumulates of one repetition."""
+    parameters, macs = _usual_cost(words, first)
+    return (sum(words.weight_sizes) if words.is_given else parameters), macs
+
+
+def _usual_cost(words: Words, first: tuple[int, ...]) -> tuple[int, int]:
+    """The same for weights that follow from the attributes."""
     elements = math.prod(words.shape)
     extra = sum(words.weight_sizes)
     if words.op in NORMS:
         return _norm_parameters(words), 0
-    if words.op == "MatMul" and inputs:
-        return extra, elements * inputs[0][-1]
+    if words.op == "MatMul" and first:
+        return extra, elements * first[-1]
     if words.channels is None:
         return extra, 0
     fan_in, width = words.channels
@@ -213,15 +296,15 @@ def _cost(words: Words, inputs: list[tuple[int, ...]]) -> tuple[int, int]:
         weights = fan_in * width
         return (0, elements * fan_in) if words.shared_count else (weights + bias, elements * fan_in)
     if words.op in GATES:
-        return _recurrent_cost(words, inputs)
+        return _recurrent_cost(words, first)
     rank = len(words.shape) - 1
     kernel = words.numbers("k")
     area = math.prod(kernel) if len(kernel) == rank else kernel[0] ** rank if kernel else 1
     groups = (words.numbers("g") or (1,))[0]
     weights = fan_in * width // groups * area
     positions = elements // max(1, width)
-    if words.op == "ConvTranspose" and inputs:
-        positions = math.prod(inputs[0]) // max(1, fan_in)
+    if words.op == "ConvTranspose" and first:
+        positions = math.prod(first) // max(1, fan_in)
     return (0 if words.shared_count else weights + bias), weights * positions
 
 
@@ -234,13 +317,13 @@ def _norm_parameters(words: Words) -> int:
     return width if "nobias" in flags else 2 * width
 
 
-def _recurrent_cost(words: Words, inputs: list[tuple[int, ...]]) -> tuple[int, int]:
+def _recurrent_cost(words: Words, first: tuple[int, ...]) -> tuple[int, int]:
     assert words.channels is not None
     fan_in, hidden = words.channels
     flags = dict(words.attributes)
     directions = 2 if "bi" in flags else 1
     bias = 0 if "nobias" in flags else 2
     gates = directions * GATES[words.op] * hidden
-    steps = inputs[0][0] if inputs else 1
+    steps = first[0] if first else 1
     parameters = 0 if words.shared_count else gates * (fan_in + hidden + bias)
     return parameters, gates * (fan_in + hidden) * steps

@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from onnx import defs, helper, numpy_helper, shape_inference
 
-from surrogate.errors import BadShapeError, GraphError, problem
+from surrogate.errors import BadShapeError, BatchError, BatchShapeError, problem
 from surrogate.ir import Constant, Dim, Operand, Shape, Weight
 from surrogate.onnxfile import Call, Model, is_real, tensor_type
 
@@ -51,7 +51,7 @@ def infer(model: Model) -> dict[str, Known]:
         except (shape_inference.InferenceError, ValueError, RuntimeError) as error:
             what = f"shapes do not fit at batch size {batch}: {_text(error)}"
             expected = "a graph that holds at every batch size"
-            raise GraphError(problem(what, model.where, expected, "Change the network")) from error
+            raise BatchError(problem(what, model.where, expected, "Change the network")) from error
         graph = inferred.graph
         found.append(
             {v.name: v.type.SerializeToString() for v in (*graph.value_info, *graph.output)}
@@ -113,7 +113,7 @@ def _paired(first: dict[str, bytes], second: dict[str, bytes], where: str) -> di
         except BadShapeError as error:
             expected = "shapes in proportion to the batch"
             message = problem(f"value '{name[:80]}': {error}", where, expected, "Change it")
-            raise GraphError(message) from error
+            raise BatchError(message) from error
         if known is not None:
             found[name] = known
     return found
@@ -133,12 +133,14 @@ def _known(first: bytes, second: bytes) -> Known | None:
 def join(first: Sizes, second: Sizes) -> Shape:
     """The dimensions as functions of the batch size; raises `BadShapeError`."""
     if len(first) != len(second):
-        raise BadShapeError(f"{len(first)} axes at batch {PROBES[0]}, {len(second)} at {PROBES[1]}")
+        raise BatchShapeError(
+            f"{len(first)} axes at batch {PROBES[0]}, {len(second)} at {PROBES[1]}"
+        )
     dims = []
     for a, b in zip(first, second, strict=True):
         scale, rest = divmod(b - a, STEP)
         if rest or scale < 0:
-            raise BadShapeError(f"a dimension is {a} at batch {PROBES[0]} and {b} at {PROBES[1]}")
+            raise BatchShapeError(f"a dimension is {a} at batch {PROBES[0]} and {b} at {PROBES[1]}")
         dims.append(Dim(scale, a - scale * PROBES[0]))
     for sizes in (first, second):
         if not is_real(sizes):
@@ -192,7 +194,7 @@ class Inference:
             defs.SchemaError,
             RuntimeError,
         ) as error:
-            raise BadShapeError(f"{_text(error)[:200]} at batch size {PROBES[probe]}") from error
+            raise BatchShapeError(f"{_text(error)[:200]} at batch size {PROBES[probe]}") from error
         return [_sizes_in(found.get(name)) for name in call.outputs]
 
 

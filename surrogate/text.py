@@ -56,7 +56,8 @@ class _Spelling:
     """The whole line of an operator that reads the line before, by its number of weights."""
 
 
-_spellings: dict[tuple[str, int], _Spelling] = {}
+_spellings: dict[int, dict[str, _Spelling]] = {}
+"""By the element type of the graph's input and the label."""
 
 
 def write(
@@ -65,22 +66,26 @@ def write(
     """One line per node, the header first, nothing folded; `sizes` are those of trained tensors."""
     kind = nodes[0].types[0]
     lines = [_header(nodes, outputs, task)]
-    place = {node: index for index, node in enumerate(nodes)}
+    known = _spellings.setdefault(kind, {})
     weights = _Weights(nodes, sizes)
+    place = {nodes[0]: 0}
     for index in range(1, len(nodes)):
         node = nodes[index]
-        spelling = _spellings.get((node.label, kind)) or _spelling(node, kind)
+        place[node] = index
+        spelling = known.get(node.label) or _spelling(node, kind)
         inputs = node.inputs
-        first = inputs[0] if inputs else None
-        is_next = type(first) is Ref and place[first.node] == index - 1 > 0 and not first.output
-        count = len(inputs) - 1
-        if is_next and count == 0 and not spelling.is_layer:
-            lines.append(spelling.lines.get(0) or _whole_line(spelling, 0))
-            continue
-        shared = weights.own(inputs, index, spelling) if spelling.is_layer else None
-        if is_next and not shared and shared is not None and not spelling.is_gated:
-            lines.append(spelling.lines.get(count) or _whole_line(spelling, count))
-            continue
+        shared: list[str] | None = None
+        if spelling.is_layer:
+            is_fresh = weights.are_fresh(inputs, index, spelling)
+            shared = [] if is_fresh else weights.own(inputs, index, spelling)
+        if (not shared and not spelling.is_gated and inputs) and (
+            shared is not None or (len(inputs) == 1 and not spelling.is_layer)
+        ):
+            first = inputs[0]
+            if type(first) is Ref and not first.output and place[first.node] == index - 1 > 0:
+                count = len(inputs) - 1
+                lines.append(spelling.lines.get(count) or _whole_line(spelling, count))
+                continue
         lines.append(_line(node, index, spelling, place, weights, shared))
     return lines
 
@@ -113,9 +118,10 @@ def _spelling(node: Node, kind: int) -> _Spelling:
     spelling = _Spelling(
         " ".join(words), f"@{','.join(sizes)}", natural, is_layer, node.op in GATES
     )
-    if len(_spellings) >= _KEPT:
-        _spellings.clear()
-    _spellings[node.label, kind] = spelling
+    known = _spellings[kind]
+    if len(known) >= _KEPT:
+        known.clear()
+    known[node.label] = spelling
     return spelling
 
 
@@ -183,6 +189,24 @@ class _Weights:
         """Line, place and shape, by the name of a plain weight or by `Weight.key`."""
         self.parts: dict[str, tuple[int, int, int]] = {}
         """Line, place and number of a tensor among others in one weight."""
+
+    def are_fresh(self, inputs: list[Operand], index: int, spelling: _Spelling) -> bool:
+        """Note the weights of a layer that are all its own and as usual: the short way of `own`."""
+        seen, natural = self.seen, spelling.natural
+        if self.parts or spelling.is_gated or not 0 < len(inputs) <= len(natural) + 1:
+            return False
+        noted: dict[str, tuple[int, int, tuple[int, ...]]] = {}
+        for slot, (operand, (shape, _)) in enumerate(zip(inputs[1:], natural, strict=False), 1):
+            if type(operand) is not Weight or operand.shape != shape or not operand.is_whole:
+                return False
+            name = operand.sources[0]
+            if name in seen or name in noted or len(operand.sources) > 1:
+                return False
+            noted[name] = (index, slot, shape)
+        if type(inputs[0]) is not Ref:
+            return False
+        seen.update(noted)
+        return True
 
     def own(self, inputs: list[Operand], index: int, spelling: _Spelling) -> list[str] | None:
         """Words for the weights of a layer that are as its attributes say; else None."""

@@ -15,7 +15,7 @@ import onnx
 from onnx import helper
 
 from surrogate.composed import COMPOSED
-from surrogate.errors import BadShapeError, GraphError, problem
+from surrogate.errors import BadShapeError, BatchError, BatchShapeError, GraphError, problem
 from surrogate.fold import fold
 from surrogate.ir import BATCH, Constant, Dim, Node, Operand, Recipe, Ref, Shape, Weight, refs
 from surrogate.onnxfile import Call, Model
@@ -64,7 +64,8 @@ class Tracer:
         outputs = [self.operands.get(name) for name in self.model.output_names]
         found = [output for output in outputs if isinstance(output, Ref)]
         if any(output.shape[:1] != (BATCH,) for output in found):
-            raise self._error("the output does not begin with the batch", "one row per example")
+            what = "the output does not begin with the batch"
+            raise self._error(what, "one row per example", BatchError)
         if len(found) != len(outputs) or any(output.node in self.hollow for output in found):
             raise self._error("the output does not depend on the input", "a network of the input")
         return found
@@ -73,8 +74,8 @@ class Tracer:
         self.operands[name] = operand
         self.types[name] = element_type
 
-    def _error(self, what: str, expected: str) -> GraphError:
-        return GraphError(problem(what, self.model.where, expected, "Change the network"))
+    def _error(self, what: str, expected: str, kind: type[GraphError] = GraphError) -> GraphError:
+        return kind(problem(what, self.model.where, expected, "Change the network"))
 
     def _visit(self, call: Call) -> None:
         if call.op == "Constant":
@@ -154,7 +155,8 @@ class Tracer:
         try:
             return constant(first, second)
         except BadShapeError as error:
-            raise self._error(f"{op}: {error}", "sizes in proportion to the batch") from error
+            expected = "sizes in proportion to the batch"
+            raise self._error(f"{op}: {error}", expected, BatchError) from error
 
     def _shapes(self, call: Call, inputs: list[Operand]) -> list[Known]:
         """Element type and shape of every output; those without a name have neither."""
@@ -172,7 +174,9 @@ class Tracer:
                 )
             ]
         except BadShapeError as error:
-            raise self._error(f"the shape behind {call.op}: {error}", "fixed shapes") from error
+            kind = BatchError if isinstance(error, BatchShapeError) else GraphError
+            what = f"the shape behind {call.op}: {error}"
+            raise self._error(what, "fixed shapes", kind) from error
 
     def _node(self, call: Call, inputs: list[Operand], known: list[Known]) -> None:
         """An operator on data."""
@@ -199,7 +203,8 @@ class Tracer:
             after = tuple(dim.at(probe) for dim in shape)
             if math.prod(before) != math.prod(after):
                 what = f"Reshape from {before} to {after} at batch size {probe}"
-                raise self._error(what, "a graph that holds at every batch size")
+                expected = "a graph that holds at every batch size"
+                raise self._error(what, expected, BatchError)
 
     def _derived(self, call: Call, inputs: list[Operand]) -> None:
         """An operator on weights, or on constants that are too large to compute."""
@@ -241,7 +246,8 @@ class Tracer:
                 break
         else:
             if call.op != "Tile":
-                raise self._error(f"{call.op} of the batch size", "a network of the input")
+                what, expected = f"{call.op} of the batch size", "a network of the input"
+                raise self._error(what, expected, BatchError)
             lifted = [self._expanded(inputs[0], known[0])]  # the copies stand in the shape
         self._node(call, lifted, known)
 

@@ -17,6 +17,7 @@ from onnx import TensorProto
 from evoprompt.candidate import Reason, Stage
 from evoprompt.screen.failure import CandidateError
 from surrogate import encode
+from surrogate.errors import BatchError
 
 GRAPH_BYTES = 4 << 20
 INPUT, OUTPUT = "input", "logits"
@@ -133,10 +134,10 @@ def _derive(model: onnx.ModelProto, job: dict[str, Any]) -> dict[str, Any]:
     """Return the figures; the encoder checks the graph in full, at the batch sizes 1 and 3."""
     try:
         graph = encode.read(model)
+    except BatchError as error:
+        raise _fail(Reason.BATCH_DEPENDENT, error) from None
     except encode.GraphError as error:
-        is_of_batch = "batch" in str(error)  # it says at which batch size shapes do not fit
-        reason = Reason.BATCH_DEPENDENT if is_of_batch else Reason.INVALID_GRAPH
-        raise _fail(reason, error) from None
+        raise _fail(Reason.INVALID_GRAPH, error) from None
     for what, value, limit in (
         ("operators", graph.node_count, job["max_nodes"]),
         ("parameters", graph.parameters, job["max_parameters"]),
