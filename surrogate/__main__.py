@@ -7,6 +7,7 @@ that needs them; `encode` imports no torch.
 """
 
 import argparse
+import os
 import sys
 
 from surrogate.commands import encode, explain, fit, nearest, pretrain, report, score
@@ -19,7 +20,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code: 0 done, 1 some files were left out, 2 a mistake."""
     options = _parser().parse_args(arguments)
     try:
-        return options.run(options)
+        code = options.run(options)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except SurrogateError as error:
         print(f"surrogate: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

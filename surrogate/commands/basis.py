@@ -6,8 +6,8 @@ if TYPE_CHECKING:
     from surrogate.score import Surrogate
 
 
-def basis(surrogate: "Surrogate") -> str:
-    """One or two sentences for people."""
+def basis(surrogate: "Surrogate", task: str | None = None) -> str:
+    """A few sentences for people."""
     count = surrogate.label_count
     if not count:
         return (
@@ -23,4 +23,7 @@ def basis(surrogate: "Surrogate") -> str:
         return f"It rests on the prior only (parameters and MACs): {labels}{why}."
     ranked = sorted(members, key=lambda member: -member.weight)
     said = ", ".join(f"{m.name} {m.weight:.0%} (tau {m.tau:.2f})" for m in ranked)
-    return f"It rests on {labels}: {said}; tau is cross-validated on those labels."
+    found = f"It rests on {labels}: {said}; tau is cross-validated on those labels."
+    if task is not None and task not in surrogate.learned.tasks:
+        found += f" None is of the task '{task}': trust the order, not the accuracies."
+    return found

@@ -34,14 +34,14 @@ def run(options: argparse.Namespace) -> int:
     found = explain(surrogate, graph.text, options.task)
     _print_lines(found)
     _print_extremes(found)
-    print(f"Predictor {surrogate.version}. {basis(surrogate)}")
+    print(f"Predictor {surrogate.version}. {basis(surrogate, options.task)}")
     return 0
 
 
 def _print_lines(found: Explanation) -> None:
     from rich.table import Table
 
-    from surrogate.commands.screen import show
+    from surrogate.commands.terminal import show
 
     title = f"Expected accuracy {found.mean:.3f} (spread {found.spread:.3f}), line by line"
     table = Table(title=title)

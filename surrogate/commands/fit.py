@@ -59,6 +59,9 @@ def run(options: argparse.Namespace) -> int:
     if options.fine_tune_encoder and not options.encoder:
         expected, action = "--encoder NAME beside it", "Name the encoder to train"
         raise SurrogateError(problem("no encoder", "--fine-tune-encoder", expected, action))
+    if options.model and options.encoder:
+        expected, action = "one source of vectors", "Leave one of them out"
+        raise SurrogateError(problem("two encoders", "--model and --encoder", expected, action))
     table = table_of(options, options.table)
     if options.encoder:
         return _fit_hub(options, table)
@@ -98,7 +101,7 @@ def _finish(start: "Surrogate", table: Table, out: Path) -> None:
 def _print_members(fitted: "Surrogate") -> None:
     from rich.table import Table as RichTable
 
-    from surrogate.commands.screen import show
+    from surrogate.commands.terminal import show
 
     table = RichTable(title="Members, cross-validated")
     table.add_column("member")

@@ -60,7 +60,7 @@ def _accuracies(options: argparse.Namespace) -> dict[str, float]:
 def _print_table(found: list[Neighbour], files: Files, accuracies: dict[str, float]) -> None:
     from rich.table import Table
 
-    from surrogate.commands.screen import show
+    from surrogate.commands.terminal import show
 
     table = Table(title=f"Nearest of {len(files.paths)} networks")
     for name in ("", "similarity", "parameters", "MACs"):

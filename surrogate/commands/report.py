@@ -18,7 +18,7 @@ from surrogate.data import Table
 from surrogate.errors import SurrogateError, problem
 
 if TYPE_CHECKING:
-    from surrogate.report import Predictions
+    from surrogate.report import Predictions, Report
     from surrogate.score import Surrogate
 
 
@@ -59,9 +59,11 @@ def run(options: argparse.Namespace) -> int:
     )
     from surrogate.commands.report_tables import print_report
 
+    if options.html:
+        _write(options.html, report)  # first: a reader of the tables may stop reading
     print_report(report)
     if options.html:
-        _write(options.html, report)
+        print(f"Page written to {options.html}")
     return 0
 
 
@@ -117,11 +119,9 @@ def unseen(surrogate: "Surrogate", table: Table, name: str) -> "Predictions":
     return Predictions(texts, mean, spread, intervals, accuracy, tasks, source)
 
 
-def _write(path: Path, report: object) -> None:
+def _write(path: Path, report: "Report") -> None:
     from surrogate.page import render
-    from surrogate.report import Report
 
-    assert isinstance(report, Report)
     temporary = path.with_name(f".{path.name}.new")
     try:
         temporary.write_text(render(report), encoding="utf-8")
@@ -130,4 +130,3 @@ def _write(path: Path, report: object) -> None:
         what = f"the page cannot be written ({error.strerror})"
         action = "Check the folder"
         raise SurrogateError(problem(what, str(path), "a file to write to", action)) from error
-    print(f"Page written to {path}")

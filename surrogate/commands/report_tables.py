@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from rich.table import Table
 
-from surrogate.commands.screen import show
+from surrogate.commands.terminal import show
 from surrogate.report import Report
 
 BAR = 20  # characters of a full bar

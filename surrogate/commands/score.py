@@ -55,14 +55,14 @@ def run(options: argparse.Namespace) -> int:
         print(json.dumps(rows, indent=1))
     else:
         _print_table(rows, files)
-        print(f"Predictor {surrogate.version}. {basis(surrogate)}")
+        print(f"Predictor {surrogate.version}. {basis(surrogate, options.task)}")
     return files.report_broken()
 
 
 def _print_table(rows: list[dict], files: Files) -> None:
     from rich.table import Table
 
-    from surrogate.commands.screen import show
+    from surrogate.commands.terminal import show
 
     table = Table(title=f"Expected accuracy of {len(files.paths)} networks")
     for name in ("", "mean", "90 % interval", "parameters", "MACs"):

@@ -84,6 +84,12 @@ def test_fit_then_score_ranks_by_the_labels(folder: Path, model: Path, capsys: P
         assert member in printed
 
 
+def test_an_unknown_task_is_called_so(folder: Path, model: Path, capsys: Printed) -> None:
+    net = str(folder / "cnn4-5.onnx")
+    assert main(["score", net, "--model", str(model), "--task", "cifar10"]) == 0
+    assert "None is of the task 'cifar10'" in capsys.readouterr().out
+
+
 def test_fit_says_each_members_figure_and_leaves_nothing_beside(
     folder: Path, tmp_path: Path, capsys: Printed
 ) -> None:
@@ -351,6 +357,8 @@ def test_other_mistakes_are_one_line(folder: Path, tmp_path: Path, capsys: Print
     assert "fewer than one" in refused(["nearest", net, "--in", str(folder), "-k", "0"], capsys)
     fit = ["fit", table, "--out", str(tmp_path / "v1")]
     assert "--encoder" in refused([*fit, "--fine-tune-encoder", "3"], capsys)
+    both = [*fit, "--encoder", "bert", "--model", str(tmp_path)]
+    assert "two encoders" in refused(both, capsys)
     assert "no column 'mood'" in refused([*fit, "--task-column", "mood"], capsys)
     assert "not use an encoder" in refused(["score", net, "--encoder", "bert"], capsys)
     missing = str(tmp_path / "no" / "page.html")
