@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Judge = Literal["predictor", "prior", "random"]
+Acquisition = Literal["expected-improvement", "upper-confidence"]
 Why = Literal["predictor", "prior", "reserve", "random"]
 
 
@@ -58,12 +59,13 @@ def choose(
     judge: Judge,
     exploration: float,
     rng: random.Random,
+    acquisition: Acquisition = "expected-improvement",
 ) -> list[Choice]:
     """Choose up to `slots` candidates.
 
     At least one slot, and `reserve_share` of them, go to a random draw. The others alternate
-    between expected improvement of the accuracy-parameters front and of the candidate's cell, one
-    candidate a cell while there are cells enough.
+    between improving the accuracy-parameters front and the candidate's cell, one candidate a cell
+    while there are cells enough.
 
     Args:
         options: Candidates in a deterministic order.
@@ -72,6 +74,7 @@ def choose(
         judge: Whose word counts: predictor, prior (larger is better) or nobody.
         exploration: Factor on the spread.
         rng: Draws the reserve (and everything, if nobody judges).
+        acquisition: How the predictor's mean and spread become a candidate's worth.
     """
     slots = min(slots, len(options))
     if slots == 0:
@@ -84,7 +87,7 @@ def choose(
     judged: list[Choice] = []
     used_cells: set[tuple[int, int]] = set()
     while len(judged) < slots - reserve_count:
-        worth = _worth(judge, len(judged), exploration)
+        worth = _worth(judge, len(judged), exploration, acquisition)
         left = [o for o in options if o.candidate not in taken]
         fresh = [o for o in left if o.cell not in used_cells] or left
         best = max(fresh, key=lambda o: (worth(o), o.candidate))
@@ -94,16 +97,16 @@ def choose(
     return judged + [Choice(o.candidate, "reserve", 0.0) for o in reserve]
 
 
-def _worth(judge: Judge, turn: int, exploration: float) -> Callable[[Option], float]:
-    def by_prior(option: Option) -> float:
-        return option.prior
+def _worth(
+    judge: Judge, turn: int, exploration: float, acquisition: Acquisition
+) -> Callable[[Option], float]:
+    is_front = turn % 2 == 0
 
-    def by_front(option: Option) -> float:
-        return expected_improvement(option.mean, exploration * option.spread, option.front_best)
+    def by_predictor(option: Option) -> float:
+        spread = exploration * option.spread
+        best = option.front_best if is_front else option.cell_best
+        if acquisition == "upper-confidence":
+            return option.mean + spread - best
+        return expected_improvement(option.mean, spread, best)
 
-    def by_cell(option: Option) -> float:
-        return expected_improvement(option.mean, exploration * option.spread, option.cell_best)
-
-    if judge == "prior":
-        return by_prior
-    return by_front if turn % 2 == 0 else by_cell
+    return (lambda option: option.prior) if judge == "prior" else by_predictor

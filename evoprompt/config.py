@@ -129,6 +129,8 @@ class ChooseSettings:
     """At most so many rounds."""
     exploration: float = 1.0
     """Weight of the spread beside the mean."""
+    acquisition: Literal["expected-improvement", "upper-confidence"] = "expected-improvement"
+    """What makes a candidate worth training: expected improvement, or mean plus spread."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
-"""A text as numbers: one row per line for the encoder, one vector per graph for the regression.
+"""Lines as numbers, and a whole graph as one vector of numbers.
 
 Everything is derived from the parsed text. Sizes enter as logarithms to the base 2, so that a
-doubled width is the same step everywhere.
+doubled width is the same step everywhere. What a line says by itself is worked out once per
+distinct line.
+Axes: L lines.
 """
 
 import math
@@ -9,10 +11,11 @@ import re
 import zlib
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
-from surrogate.parse import Line, Parsed, Words, parse
+from surrogate.parse import Line, Parsed, Words
 
 OPERATORS = (
     *("NET", "Conv", "ConvTranspose", "Linear", "MatMul", "Gemm", "GRU", "LSTM", "RNN", "Einsum"),
@@ -26,26 +29,58 @@ OPERATORS = (
 HASHED_OPERATORS = 32  # buckets for operators that are not listed
 VARIANTS = 128  # buckets for attributes that are not numbers
 TOKENS = len(OPERATORS) + HASHED_OPERATORS
-LINE_FEATURES = 16
+LINE_FEATURES = 17
+DYNAMIC = 3  # features of a line that its place in the graph says: repeats, sources, readers
+FREE_OPERATORS = {
+    *("BatchNorm", "GroupNorm", "LayerNorm", "InstanceNorm", "Dropout", "Relu", "Gelu", "Swish"),
+    *("Elu", "Mish", "LeakyRelu", "Sigmoid", "Tanh", "HardSwish", "HardSigmoid", "Selu", "Celu"),
+    *("PRelu", "Softplus", "Clip"),
+}
+"""Operators that keep the shape and cost next to nothing."""
+GROUPS = (
+    {"Linear", "Gemm"},
+    {"GRU", "LSTM", "RNN"},
+    {"MatMul", "Softmax", "Einsum"},
+    {"BatchNorm"},
+    {"GroupNorm", "LayerNorm", "InstanceNorm"},
+    {"Relu", "LeakyRelu"},
+    {"Gelu", "Swish", "Elu", "Mish", "Selu", "Softplus", "HardSwish"},
+    {"Sigmoid", "Tanh", "HardSigmoid", "Mul"},
+    {"Add", "Sub"},
+    {"Concat"},
+    {"MaxPool", "ReduceMax"},
+    {"AveragePool", "ReduceMean"},
+    {"Dropout"},
+    {"View", "Transpose", "Slice", "Select", "Gather", "Expand", "Pad"},
+)
+"""Kinds of operators that a graph's features count."""
+CORE = 4  # the first graph features: what the prior knows
+FIELD_LIMIT = 1e6  # positions of a receptive field
+_MOVES = len(GROUPS) - 1
+_GROUP = {op: number for number, group in enumerate(GROUPS) for op in group}
 _INDEX = {op: index for index, op in enumerate(OPERATORS)}
 _NUMERIC = set("ksdgp")
-GROUPS = {
-    "linear": {"Linear", "Gemm"},
-    "recurrent": {"GRU", "LSTM", "RNN"},
-    "product": {"MatMul", "Softmax", "Einsum"},
-    "batchnorm": {"BatchNorm"},
-    "other norm": {"GroupNorm", "LayerNorm", "InstanceNorm"},
-    "relu": {"Relu", "LeakyRelu"},
-    "smooth": {"Gelu", "Swish", "Elu", "Mish", "Selu", "Softplus", "HardSwish"},
-    "gate": {"Sigmoid", "Tanh", "HardSigmoid", "Mul"},
-    "add": {"Add", "Sub"},
-    "concat": {"Concat"},
-    "maxpool": {"MaxPool", "ReduceMax"},
-    "mean": {"AveragePool", "ReduceMean"},
-    "dropout": {"Dropout"},
-    "move": {"View", "Transpose", "Slice", "Select", "Gather", "Expand", "Pad"},
-}
-CORE = 4  # the first graph features: what the prior knows
+
+
+class Facts(NamedTuple):
+    """What a line says by itself."""
+
+    token: int
+    variant: int
+    label: int
+    """Digest of operator and attributes, without widths and shapes."""
+    group: int
+    """Its kind in `GROUPS`; one more than the last for all others."""
+    is_free: bool
+    is_weighted: bool
+    is_conv: bool
+    is_grouped: bool
+    kernel: int
+    stride: int
+    dilation: int
+    width: int
+    spatial: int
+    """Positions of the output map; 0 for a vector."""
 
 
 def log2(value: float) -> float:
@@ -54,105 +89,126 @@ def log2(value: float) -> float:
 
 
 @lru_cache(maxsize=65_536)
-def token(words: Words) -> tuple[int, int]:
-    """Operator and variant as numbers; unseen ones share hashed buckets."""
-    index = _INDEX.get(words.op)
-    if index is None:
-        index = len(OPERATORS) + zlib.crc32(words.op.encode()) % HASHED_OPERATORS
-    rest = " ".join(f"{k}{v}" for k, v in words.attributes if k not in _NUMERIC)
+def facts_of(words: Words) -> Facts:
+    """The facts of a line; unseen operators and attributes share hashed buckets."""
+    op, flags = words.op, dict(words.attributes)
+    token = _INDEX.get(op)
+    if token is None:
+        token = len(OPERATORS) + zlib.crc32(op.encode()) % HASHED_OPERATORS
+    rest = " ".join(f"{k}{v}" for k, v in words.attributes if k not in _NUMERIC and k != "folded")
     rest = re.sub(r"#[\d.e-]+", "#", rest)
-    return index, 1 + zlib.crc32(rest.encode()) % (VARIANTS - 1) if rest else 0
+    written = " ".join([op, *(f"{k}{v}" for k, v in words.attributes if k != "folded")])
+    kernel, stride, dilation = (words.numbers(key) for key in "ksd")
+    is_conv = op.startswith("Conv") and words.channels is not None
+    return Facts(
+        token=token,
+        variant=1 + zlib.crc32(rest.encode()) % (VARIANTS - 1) if rest else 0,
+        label=zlib.crc32(written.encode()),
+        group=_GROUP.get(op, len(GROUPS)),
+        is_free=op in FREE_OPERATORS,
+        is_weighted=words.channels is not None,
+        is_conv=is_conv,
+        is_grouped=is_conv and "g" in flags,
+        kernel=kernel[0] if kernel else 0,
+        stride=stride[0] if stride else 1,
+        dilation=dilation[0] if dilation else 1,
+        width=words.channels[1] if words.channels else 0,
+        spatial=math.prod(words.shape[1:]) if len(words.shape) > 1 else 0,
+    )
 
 
-def line_features(line: Line) -> list[float]:
-    """The sizes of one line, each about 0..2."""
-    words = line.words
+@lru_cache(maxsize=65_536)
+def static_features(words: Words, parameters: int, macs: int) -> np.ndarray:
+    """The sizes of one line that its own words and cost say, each about 0..2."""
     channels = words.channels or (0, words.shape[0])
     kernel, stride, dilation = (words.numbers(key) for key in "ksd")
-    spatial = math.prod(words.shape[1:])
     values = (
         log2(channels[0]),
         log2(channels[1]),
-        log2(spatial),
+        log2(math.prod(words.shape[1:])),
         log2(words.shape[-1]),
-        log2(line.elements),
-        log2(line.parameters) / 2,
-        log2(line.macs) / 3,
-        log2(line.repeats),
-        4.0 * (kernel[0] if kernel else 0) / 4,
+        log2(math.prod(words.shape)),
+        log2(parameters) / 2,
+        log2(macs) / 3,
+        kernel[0] if kernel else 0,
         2.0 * len(kernel),
         2.0 * (stride[0] if stride else 0),
         log2(dilation[0] if dilation else 0),
         log2((words.numbers("g") or (0,))[0]),
-        2.0 * len(line.sources),
         2.0 * len(words.weight_sizes),
         2.0 * words.shared_count,
     )
-    return [value / 8 for value in values]
+    return np.array(values, np.float32) / 8
 
 
-def longest_path(parsed: Parsed, is_counted: Sequence[bool]) -> int:
-    """Counted lines on the longest path, repetitions unrolled along it."""
-    lengths: list[int] = []
-    for index, line in enumerate(parsed.lines):
-        before = max((lengths[i] for i in line.sources if i < index), default=0)
-        lengths.append(before + (line.repeats if is_counted[index] else 0))
-    return max(lengths)
-
-
-def depth(parsed: Parsed) -> int:
-    """Weighted operators on the longest path."""
-    return longest_path(parsed, [line.words.channels is not None for line in parsed.lines])
-
-
-def graph_features(parsed: Parsed) -> np.ndarray:
+def graph_features(parsed: Parsed, facts: Sequence[Facts]) -> np.ndarray:
     """The vector of a graph; the first `CORE` entries are what the prior knows."""
     lines = parsed.lines
-    parameters, macs = log2(parsed.parameters), log2(parsed.macs)
-    convs = [line for line in lines if line.words.op.startswith("Conv") and line.words.channels]
-    widths = [line.words.channels[1] for line in lines if line.words.channels] or [0]
-    grouped = sum(line.repeats for line in convs if line.words.get("g"))
-    kernels = [line.words.numbers("k")[0] for line in convs] or [0]
-    last = next((x for x in reversed(lines) if len(x.words.shape) > 1), lines[0])
-    head = next((x for x in reversed(lines) if x.words.op == "Linear"), None)
-    path = [line.words.op not in GROUPS["move"] for line in lines]
-    values = [
-        parameters,
-        macs,
-        macs - parameters,
-        log2(depth(parsed)),
-        log2(longest_path(parsed, path)),
-        log2(parsed.node_count),
-        log2(parsed.activations),
-        log2(max(widths)),
-        log2(min(widths)),
-        log2(sum(line.repeats for line in convs) - grouped),
-        log2(grouped),
-        log2(max(kernels)),
-        log2(sum(kernels) / len(kernels)),
-        log2(math.prod(last.words.shape[1:])),
-        log2(head.words.channels[0] if head and head.words.channels else 0),
-        _receptive_field(lines),
-    ]
-    for operators in GROUPS.values():
-        values.append(log2(sum(line.repeats for line in lines if line.words.op in operators)))
-    return np.array(values)
+    repeats = [line.repeats for line in lines]
+    parameters = sum(line.parameters * line.repeats for line in lines)
+    macs = sum(line.macs * line.repeats for line in lines)
+    activations = sum(line.elements * line.repeats for line in lines)
+    weighted, layers, field = _paths(lines, facts)
+    shortest, wide, branches = _further_paths(lines, facts)
+    convs = [(fact, count) for fact, count in zip(facts, repeats, strict=True) if fact.is_conv]
+    grouped = sum(count for fact, count in convs if fact.is_grouped)
+    plain = sum(count for _, count in convs) - grouped
+    widths = [fact.width for fact in facts if fact.is_weighted] or [0]
+    kernels = [fact.kernel for fact, _ in convs] or [0]
+    last = next((fact.spatial for fact in reversed(facts) if fact.spatial), 1)
+    head = next((x.words.channels for x in reversed(lines) if x.words.op == "Linear"), None)
+    counts = [0] * (len(GROUPS) + 1)
+    for fact, count in zip(facts, repeats, strict=True):
+        counts[fact.group] += count
+    parameters, macs = log2(parameters), log2(macs)
+    sizes = (
+        *(weighted, layers, sum(repeats) - 1, activations, max(widths), min(widths)),
+        *(plain, grouped, max(kernels), sum(kernels) / len(kernels), last, head[0] if head else 0),
+        *(field, *counts[:-1]),
+    )
+    deep = (log2(shortest), log2(wide), branches)
+    return np.array([parameters, macs, macs - parameters, *map(log2, sizes), *deep])
 
 
-def _receptive_field(lines: Sequence[Line]) -> float:
-    """Log of the input positions that the last map sees, along the longest chain of windows."""
-    fields: list[tuple[float, float]] = []
-    for index, line in enumerate(lines):
-        field, step = max((fields[i] for i in line.sources if i < index), default=(1.0, 1.0))
-        kernel, stride, dilation = (line.words.numbers(key) for key in "ksd")
-        for _ in range(min(line.repeats, 64) if kernel else 0):
-            field += (kernel[0] - 1) * (dilation[0] if dilation else 1) * step
-            step *= stride[0] if stride else 1
-        fields.append((min(field, 1e6), min(step, 1e6)))
-    return log2(fields[-1][0])
+def _further_paths(lines: Sequence[Line], facts: Sequence[Facts]) -> tuple[int, int, float]:
+    """Weighted operators on the shortest path; wide windows on the longest; log of all paths.
+
+    A repeated join multiplies the paths in every repetition.
+    """
+    shortest, wide, paths = [0] * len(lines), [0] * len(lines), [0.0] * len(lines)
+    for index, (line, fact) in enumerate(zip(lines, facts, strict=True)):
+        before = [source for source in line.sources if source < index]
+        if not before:
+            continue
+        shortest[index] = min([shortest[source] for source in before])
+        wide[index] = max([wide[source] for source in before])
+        most = max([paths[source] for source in before])
+        if len(before) > 1:
+            joined = math.log2(sum([2.0 ** (paths[source] - most) for source in before]))
+            most += line.repeats * joined
+        paths[index] = most
+        if fact.is_weighted:
+            shortest[index] += line.repeats
+            wide[index] += line.repeats * (fact.kernel > 2)
+    return shortest[-1], wide[-1], paths[-1]
 
 
-@lru_cache(maxsize=20_000)
-def features_of(text: str) -> np.ndarray:
-    """`graph_features` of a text, kept for the next time."""
-    return graph_features(parse(text))
+def _paths(lines: Sequence[Line], facts: Sequence[Facts]) -> tuple[int, int, float]:
+    """Weighted operators and operators that compute on the longest path; receptive field.
+
+    Repetitions are unrolled along the path; the field is that of the longest chain of windows.
+    """
+    weighted, layers = [0] * len(lines), [0] * len(lines)
+    fields = [(1.0, 1.0)] * len(lines)
+    for index, (line, fact) in enumerate(zip(lines, facts, strict=True)):
+        before = [source for source in line.sources if source < index]
+        deep = max([weighted[source] for source in before], default=0)
+        long = max([layers[source] for source in before], default=0)
+        field, step = max([fields[source] for source in before], default=(1.0, 1.0))
+        for _ in range(min(line.repeats, 64) if fact.kernel else 0):
+            field += (fact.kernel - 1) * fact.dilation * step
+            step *= fact.stride
+        weighted[index] = deep + (line.repeats if fact.is_weighted else 0)
+        layers[index] = long + (line.repeats if fact.group != _MOVES else 0)
+        fields[index] = (min(field, FIELD_LIMIT), min(step, FIELD_LIMIT))
+    return max(weighted), max(layers), fields[-1][0]

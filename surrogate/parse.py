@@ -78,6 +78,8 @@ class Parsed:
     lines: tuple[Line, ...]
     classes: int
     task: str = ""
+    order: tuple[int, ...] = ()
+    """Which folded line each unfolded one is."""
 
     @cached_property
     def parameters(self) -> int:
@@ -107,8 +109,9 @@ def parse(text: str) -> Parsed:
     if header is None or len(rows) < 2:
         raise _bad(rows[0] if rows else "", "a text as `python -m surrogate encode` prints it")
     source = _line(read_header(header["input"]), 1, (), ())
-    lines = _lines(rows[1:], source)
-    return Parsed(tuple(lines), read_shape(header["classes"])[-1], header["task"] or "")
+    lines, order = _lines(rows[1:], source)
+    classes = read_shape(header["classes"])[-1]
+    return Parsed(tuple(lines), classes, header["task"] or "", tuple(order))
 
 
 def _bad(line: str, expected: str) -> SurrogateError:
@@ -117,8 +120,8 @@ def _bad(line: str, expected: str) -> SurrogateError:
     )
 
 
-def _lines(rows: list[str], source: Line) -> list[Line]:
-    """The folded lines behind the header.
+def _lines(rows: list[str], source: Line) -> tuple[list[Line], list[int]]:
+    """The folded lines behind the header, and which one each unfolded line is.
 
     A block needs no walk through all its repetitions: once a reference stays inside the block, it
     reads the same folded line in every further one.
@@ -148,7 +151,7 @@ def _lines(rows: list[str], source: Line) -> list[Line]:
         start = end + 1
     if len(order) > LINE_LIMIT:
         raise _bad(f"{len(order)} lines", f"at most {LINE_LIMIT} lines")
-    return lines
+    return lines, order
 
 
 def _block(rows: list[str], start: int) -> tuple[int | None, int]:
@@ -182,7 +185,7 @@ def _placed(words: list[Words], order: list[int], index: int, block: tuple[int, 
     return _line(own, count, sources, first)
 
 
-def _nested(rows: list[str], source: Line) -> list[Line]:
+def _nested(rows: list[str], source: Line) -> tuple[list[Line], list[int]]:
     """The same for blocks in blocks: every repetition is walked through."""
     folded = [row for row in rows if row != "}" and row[-1] != "{"]
     numbers = iter(range(1, len(folded) + 1))
@@ -202,7 +205,7 @@ def _nested(rows: list[str], source: Line) -> list[Line]:
         sources[place].update(read)
     places = range(1, len(words))
     rest = [_line(words[i], repeats[i], tuple(sorted(sources[i])), first[i]) for i in places]
-    return [source, *rest]
+    return [source, *rest], order
 
 
 @lru_cache(maxsize=65_536)

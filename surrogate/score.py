@@ -1,171 +1,332 @@
-"""The predictor as others use it: texts in, expected accuracy and its spread out.
+"""The predictor as others use it: texts in, expected accuracy, spread and intervals out.
 
-    surrogate = Surrogate.load().fit(texts, accuracies, seed=0)
+    surrogate = Surrogate.load().fit(texts, accuracies)
     mean, spread = surrogate.score(more_texts)
+    low, high = surrogate.interval(more_texts)
 
-A `Surrogate` never changes; `fit` returns another one. The encoder is frozen, a Gaussian process on
-its vectors and on graph features learns from the labels. With fewer than three labels it says their
-mean (0.5 without any) and a wide spread: it does not know better, and the prior should speak.
+A `Surrogate` never changes; `fit` returns another one. The encoders are frozen; what learns from
+labels is described in `tune`. Below 20 labels the prior (size) speaks; without any, the mean is
+around 0.5 and the spread says that nobody knows.
 """
 
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Self
 
 import numpy as np
-import torch
 
-from surrogate import storage, tune
+from surrogate import process, storage, tune
+from surrogate.base import BATCH_SIZE, Base, VectorSource, base_from
+from surrogate.encode import Graph
 from surrogate.errors import SurrogateError, problem
-from surrogate.features import CORE, features_of
-from surrogate.model import Encoder, EncoderSettings, embed
+from surrogate.labels import Labels, Scale, Space, make_labels
+from surrogate.reading import reading
+from surrogate.subtrees import count
+from surrogate.tune import Fitted, Inputs, Member
 
 BUILTIN = Path(__file__).parent / "builtin"
-WIDE = 0.25  # standard deviation of an answer that rests on nothing
+ONE_SIGMA = 0.6827  # share of a normal distribution within one standard deviation
+NOBODY_KNOWS = Scale(np.zeros(1), np.zeros(1), 0.8)  # the scale of a space without labels
 
 
 @dataclass(frozen=True)
-class Base:
-    """What does not depend on labels: a frozen encoder and how to use its vectors."""
+class Learned:
+    """What a predictor was taught: one entry per training."""
 
-    encoder: Encoder
-    projection: dict[str, np.ndarray]
-    """`mean` and `basis` of the vectors, `spread` of the corpus' graph features."""
-    digest: str
-    known: dict[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
-    """Vectors of the texts seen so far; a search asks for the same ones again and again."""
+    texts: tuple[str, ...] = ()
+    accuracies: tuple[float, ...] = ()
+    tasks: tuple[str, ...] = ()
+    fidelities: tuple[float, ...] = ()
+    extra: tuple[tuple[float, ...], ...] = ()
 
-    def vectors(self, texts: Sequence[str]) -> np.ndarray:
-        """Projected vectors of texts."""
-        for text in texts:
-            if text not in self.known:
-                # One by one: in a batch the last bits of a vector would depend on its neighbours,
-                # and a resumed search would not repeat the same decisions.
-                raw = embed(self.encoder, [text])[0] - self.projection["mean"]
-                self.known[text] = raw @ self.projection["basis"]
-        return np.stack([self.known[text] for text in texts])
+    @property
+    def spaces(self) -> list[Space]:
+        """Task and fidelity of each."""
+        return list(zip(self.tasks, self.fidelities, strict=True))
 
-    def tensors(self) -> dict[str, np.ndarray]:
-        """Everything as named arrays."""
-        weights = {f"encoder.{k}": v.numpy() for k, v in self.encoder.state_dict().items()}
-        return weights | {f"projection.{k}": v for k, v in self.projection.items()}
+
+@dataclass(frozen=True)
+class Subtrees:
+    """Neighbourhoods that are counted, and how counts become a view of total variance one."""
+
+    labels: np.ndarray
+    mean: np.ndarray
+    scale: np.ndarray
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What was said of each distinct label by models that had not seen it; accuracies 0..1."""
+
+    texts: tuple[str, ...]
+    mean: np.ndarray
+    spread: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    """The 90 % interval."""
+    accuracy: np.ndarray
+    tasks: tuple[str, ...]
 
 
 class Surrogate:
     """A predictor of accuracy; make one with `load` or `fit`."""
 
-    def __init__(
-        self,
-        base: Base,
-        texts: tuple[str, ...] = (),
-        accuracies: tuple[float, ...] = (),
-        seed: int = 0,
-    ) -> None:
-        self._base = base
-        self._texts, self._accuracies, self._seed = texts, accuracies, seed
-        self._vectors = base.vectors(texts) if texts else None
-        self._scaling: tune.Scaling | None = None
-        self._regression: tune.Regression | None = None
-        if len(texts) >= tune.FEWEST:
-            features = np.stack([features_of(text) for text in texts])
-            self._scaling = tune.scaling(features, base.projection["spread"])
-            assert self._vectors is not None
-            train = tune.views(features, self._vectors, self._scaling, CORE)
-            self._regression = tune.fit(train, np.array(accuracies))
+    def __init__(self, base: VectorSource, learned: Learned | None = None) -> None:
+        self.base = base
+        self.learned = learned or Learned()
 
     @classmethod
-    def load(cls, folder: Path | None = None) -> "Surrogate":
-        """Return the predictor of a folder, by default the built-in one, which has no labels."""
+    def load(cls, folder: Path | None = None, batch_size: int = BATCH_SIZE) -> Self:
+        """Open a predictor's folder; None is the built-in one.
+
+        Args:
+            folder: As `save` writes it.
+            batch_size: Texts that the encoders read at a time. With 1 the answer for a text is the
+                same to the last bit whatever it is asked together with; larger is quicker.
+
+        Raises:
+            SurrogateError: Missing, truncated, pickled, or of another version.
+        """
         place = folder or BUILTIN
         tensors, config = storage.read(place)
-        base = _base(tensors, config, place)
-        labels = config.get("labels", {})
         try:
-            texts, accuracies = tuple(labels["texts"]), tuple(labels["accuracies"])
-            return cls(base, texts, accuracies, int(labels["seed"]))
-        except (KeyError, TypeError) as error:
-            what = f"labels are missing ({error})"
-            message = problem(what, str(place), "texts and accuracies", storage.REMEDY)
+            base = base_from(tensors, config["encoders"], batch_size)
+            learned = Learned(**{k: _tuples(v) for k, v in config["learned"].items()})
+            lengths = {len(learned.texts), len(learned.accuracies), len(learned.spaces)}
+            if len(lengths) > 1 or not all(isinstance(text, str) for text in learned.texts):
+                raise ValueError("texts and labels do not fit")
+        except (KeyError, TypeError, RuntimeError, ValueError) as error:
+            what = f"weights and configuration do not fit ({' '.join(str(error).split())[:120]})"
+            message = problem(what, str(place), "a predictor of this program", storage.REMEDY)
             raise SurrogateError(message) from error
+        return cls(base, learned)
 
     @property
     def version(self) -> str:
-        """Names the encoder and the labels that it has learned from."""
-        labels = json.dumps([self._texts, self._accuracies]).encode()
-        labelled = f"{len(self._texts)}-{hashlib.sha256(labels).hexdigest()[:8]}"
-        return f"{self._base.digest[:8]}+{labelled if self._texts else '0'}"
+        """Names the encoders and the labels that it has learned from."""
+        digest = self.base.digest[:8]
+        if not self.learned.texts:
+            return f"{digest}+0"
+        labels = hashlib.sha256(json.dumps(asdict(self.learned)).encode()).hexdigest()
+        return f"{digest}+{self.label_count}-{labels[:8]}"
 
     @property
     def label_count(self) -> int:
-        """Labels that it has learned from."""
-        return len(self._texts)
+        """Trainings that it has learned from."""
+        return len(self.learned.texts)
 
-    def fit(self, texts: Sequence[str], accuracies: Sequence[float], seed: int = 0) -> "Surrogate":
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """Prior, trees and Gaussian process: cross-validated Kendall's tau, weight in the blend."""
+        return self._fitted.members
+
+    @property
+    def noise(self) -> float:
+        """Standard deviation of one training's accuracy; NaN where no network was trained twice."""
+        return self._fitted.labels.noise_accuracy
+
+    def fit(
+        self,
+        texts: Sequence[str],
+        accuracies: Sequence[float],
+        seed: int = 0,
+        *,
+        tasks: Sequence[str] | None = None,
+        fidelities: Sequence[float] | None = None,
+        extra: np.ndarray | None = None,
+    ) -> "Surrogate":
         """Return a predictor that has learned from these labels and no others.
 
         Args:
             texts: graphs as `encode` writes them.
-            accuracies: measured, 0..1, one per text; a text may stand several times.
-            seed: kept beside the labels; the present method draws nothing at random.
-        """
-        values = np.asarray(accuracies, float)
-        if len(texts) != len(values) or not np.isfinite(values).all():
-            raise SurrogateError(
-                problem(
-                    f"{len(texts)} texts and {len(values)} accuracies, or one is not a number",
-                    "fit",
-                    "one finite accuracy per text",
-                    "Leave out what was not measured",
-                )
-            )
-        if len(values) and (values.min() < 0 or values.max() > 1):
-            what = f"accuracies from {values.min():g} to {values.max():g}"
-            action = "Divide percentages by 100"
-            raise SurrogateError(problem(what, "fit", "accuracies in 0..1", action))
-        return Surrogate(self._base, tuple(texts), tuple(float(v) for v in values), seed)
+            accuracies: measured, 0..1, one per training; a text may stand several times.
+            seed: unused; nothing is drawn at random but the folds of the trees, always the same.
+            tasks: of each training, if there are several.
+            fidelities: how long each was trained, in any unit, if that differs.
+            extra: further columns that are known of every network, (N, any).
 
-    def score(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Expected accuracy (0..1) and its standard deviation, one each per text."""
-        if not texts:
+        Raises:
+            SurrogateError: Labels that are none.
+        """
+        del seed
+        values = _checked(texts, accuracies)
+        count = len(texts)
+        rows = () if extra is None else tuple(map(tuple, np.asarray(extra, float).tolist()))
+        learned = Learned(
+            texts=tuple(texts),
+            accuracies=tuple(values.tolist()),
+            tasks=("",) * count if tasks is None else tuple(tasks),
+            fidelities=(0.0,) * count if fidelities is None else tuple(map(float, fidelities)),
+            extra=rows,
+        )
+        if not len(learned.tasks) == len(learned.fidelities) == count:
+            what = (
+                f"{count} labels, {len(learned.tasks)} tasks, {len(learned.fidelities)} fidelities"
+            )
+            raise SurrogateError(problem(what, "fit", "one each per label", "Give as many"))
+        return Surrogate(self.base, learned)
+
+    def score(
+        self,
+        graphs: Sequence[str | Graph],
+        task: str | None = None,
+        fidelity: float | None = None,
+        extra: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Expected accuracy (0..1) and its standard deviation, one each per graph or text.
+
+        Of one more training; `task` and `fidelity` default to those with the most labels.
+        """
+        if not graphs:
             return np.zeros(0), np.zeros(0)
-        features = np.stack([features_of(text) for text in texts])
-        if self._regression is None or self._scaling is None:
-            mean = float(np.mean(self._accuracies)) if self._accuracies else 0.5
-            return np.full(len(texts), mean), np.full(len(texts), WIDE)
-        vectors = self._base.vectors(texts)
-        return self._regression.predict(tune.views(features, vectors, self._scaling, CORE))
+        space = self._space(task, fidelity)
+        mean, spread = self._fitted.predict(self._inputs(graphs, space, extra))
+        return self._scale(space).moments(mean, self._fitted.factor(space, ONE_SIGMA) * spread)
+
+    def interval(
+        self,
+        graphs: Sequence[str | Graph],
+        level: float = 0.9,
+        task: str | None = None,
+        fidelity: float | None = None,
+        extra: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Split-conformal intervals: a share `level` of measured accuracies lies within."""
+        if not graphs:
+            return np.zeros(0), np.zeros(0)
+        space = self._space(task, fidelity)
+        mean, spread = self._fitted.predict(self._inputs(graphs, space, extra))
+        return self._bounds(space, mean, spread, level)
+
+    def held_out(self) -> HeldOut | None:
+        """What members say of labels that they have not seen; None without labels."""
+        fitted = self._fitted
+        labels = fitted.labels
+        if not labels.texts:
+            return None
+        columns = np.zeros((4, len(labels.texts)))
+        for space, scale in labels.scales.items():
+            rows = [row for row, each in enumerate(labels.spaces) if each == space]
+            mean, spread = fitted.mean_N[rows], fitted.spread_N[rows]
+            columns[:2, rows] = scale.moments(mean, fitted.factor(space, ONE_SIGMA) * spread)
+            columns[2:, rows] = self._bounds(space, mean, spread, 0.9)
+        tasks = tuple(task for task, _ in labels.spaces)
+        mean, spread, low, high = columns
+        return HeldOut(labels.texts, mean, spread, low, high, labels.accuracies_N, tasks)
+
+    def embed(self, graphs: Sequence[str | Graph]) -> np.ndarray:
+        """Vectors of length one, (N, D): alike where networks are."""
+        vectors = self.base.vectors([_text(graph) for graph in graphs])
+        return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
 
     def save(self, folder: Path) -> None:
         """Write the predictor to a folder; `load` returns one that answers the same to the bit."""
-        labels = {"texts": self._texts, "accuracies": self._accuracies, "seed": self._seed}
-        settings = asdict(self._base.encoder.settings)
-        storage.write(folder, self._base.tensors(), {"encoder": settings, "labels": labels})
+        if not isinstance(self.base, Base):
+            what = "vectors that are not of our own encoders"
+            raise SurrogateError(problem(what, str(folder), "a `Base`", "Save its own way"))
+        settings = [asdict(encoder.settings) for encoder in self.base.encoders]
+        config = {"encoders": settings, "learned": asdict(self.learned)}
+        storage.write(folder, self.base.tensors(), config)
+
+    @cached_property
+    def _labels(self) -> Labels:
+        return make_labels(self.learned.texts, self.learned.accuracies, self.learned.spaces)
+
+    @cached_property
+    def _space_numbers(self) -> dict[Space, int]:
+        return {space: number for number, space in enumerate(self._labels.scales)}
+
+    @cached_property
+    def _scaling(self) -> process.Scaling:
+        texts = self._labels.texts
+        base = self.base
+        if not texts:
+            return process.Scaling(base.feature_mean, base.feature_spread + 1e-6)
+        features = np.stack([reading(text).features for text in texts])
+        return process.scaling(features, base.feature_spread)
+
+    @cached_property
+    def _subtrees(self) -> Subtrees:
+        """The neighbourhoods that are counted; none below the labels at which it pays."""
+        texts = self._labels.texts
+        if len(texts) < tune.FEWEST:
+            return Subtrees(np.zeros(0, np.uint64), np.zeros(0), np.zeros(0))
+        counted = count(texts)
+        columns = counted.of(counted.common)
+        spread = columns.std(0)
+        alive = np.maximum(spread, 1e-6) * np.sqrt(max(1, (spread > 0).sum()))
+        return Subtrees(counted.common, columns.mean(0), np.where(spread > 0, 1 / alive, 0.0))
+
+    @cached_property
+    def _fitted(self) -> Fitted:
+        labels = self._labels
+        spaces = np.array([self._space_numbers[space] for space in labels.spaces], int)
+        known = dict(zip(self.learned.texts, self.learned.extra, strict=False))
+        extra = np.array([known[text] for text in labels.texts]) if known else None
+        return tune.fit(labels, self._inputs(labels.texts, spaces, extra))
+
+    def _inputs(
+        self,
+        graphs: Sequence[str | Graph],
+        space: Space | np.ndarray,
+        extra: np.ndarray | None,
+    ) -> Inputs:
+        texts = tuple(_text(graph) for graph in graphs)
+        if isinstance(space, tuple):
+            space = np.full(len(texts), self._space_numbers.get(space, -1))
+        width = len(self.base.feature_spread)
+        features = np.array([reading(text).features for text in texts]).reshape(-1, width)
+        vectors, counts = np.zeros((len(texts), 1)), np.zeros((len(texts), 0))
+        if len(self._labels.texts) >= tune.FEWEST:
+            vectors, counts = self.base.vectors(texts), count(texts).of(self._subtrees.labels)
+        scaled = (counts - self._subtrees.mean) * self._subtrees.scale
+        views = process.views(features, vectors, self._scaling, scaled, space, extra)
+        columns = [features, counts] if extra is None else [features, counts, extra]
+        return Inputs(views, np.hstack(columns))
+
+    def _space(self, task: str | None, fidelity: float | None) -> Space:
+        """The space that is asked for, as far as it is said; else the one with most labels."""
+        known = [
+            space
+            for space in self._space_numbers
+            if (task is None or space[0] == task) and (fidelity is None or space[1] == fidelity)
+        ]
+        if not known:
+            return task or "", 0.0 if fidelity is None else fidelity
+        counts = {space: self._labels.spaces.count(space) for space in known}
+        return max(known, key=lambda space: (counts[space], space[1]))
+
+    def _scale(self, space: Space) -> Scale:
+        return self._labels.scales.get(space, NOBODY_KNOWS)
+
+    def _bounds(
+        self, space: Space, mean: np.ndarray, spread: np.ndarray, level: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        reach = self._fitted.factor(space, level) * spread
+        scale = self._scale(space)
+        return scale.accuracies_of(mean - reach), scale.accuracies_of(mean + reach)
 
 
-def make_base(encoder: Encoder, projection: dict[str, np.ndarray]) -> Base:
-    """Freeze an encoder."""
-    encoder = encoder.eval().requires_grad_(False)
-    base = Base(encoder, projection, "")
-    tensors = sorted(base.tensors().items())
-    content = b"".join(np.ascontiguousarray(tensor).tobytes() for _, tensor in tensors)
-    return Base(encoder, projection, hashlib.sha256(content).hexdigest())
+def _text(graph: str | Graph) -> str:
+    return graph if isinstance(graph, str) else graph.text
 
 
-def _base(tensors: dict[str, np.ndarray], config: dict, place: Path) -> Base:
-    def named(prefix: str) -> dict[str, np.ndarray]:
-        return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+def _tuples(value: object) -> tuple:
+    return tuple(tuple(each) if isinstance(each, list) else each for each in value)  # type: ignore[union-attr]
 
-    try:
-        encoder = Encoder(EncoderSettings(**config["encoder"]))
-        weights = {name: torch.from_numpy(v.copy()) for name, v in named("encoder.").items()}
-        encoder.load_state_dict(weights)
-        projection = named("projection.")
-        if set(projection) != {"mean", "basis", "spread"}:
-            raise KeyError("projection")
-    except (KeyError, TypeError, RuntimeError, ValueError) as error:
-        what = f"the weights do not fit its configuration ({' '.join(str(error).split())[:120]})"
-        message = problem(what, str(place), "a predictor of this program", storage.REMEDY)
-        raise SurrogateError(message) from error
-    return make_base(encoder, projection)
+
+def _checked(texts: Sequence[str], accuracies: Sequence[float]) -> np.ndarray:
+    values = np.asarray(accuracies, float)
+    if len(texts) != len(values) or not np.isfinite(values).all():
+        what = f"{len(texts)} texts and {len(values)} accuracies, or one is not a number"
+        action = "Leave out what was not measured"
+        raise SurrogateError(problem(what, "fit", "one finite accuracy per text", action))
+    if len(values) and (values.min() < 0 or values.max() > 1):
+        what = f"accuracies from {values.min():g} to {values.max():g}"
+        action = "Divide percentages by 100"
+        raise SurrogateError(problem(what, "fit", "accuracies in 0..1", action))
+    return values

@@ -1,211 +1,199 @@
-"""From a few labels to a predictor: Gaussian process regression, averaged over kernels by evidence.
+"""Learning in a run: labels in, a fitted blend of members out, in well under a second.
 
-In: three views of each network - what the prior knows (parameters, MACs, intensity, depth), all
-graph features, the encoder's vector - and accuracies; out: mean and standard deviation, in
-accuracy. With few labels the evidence cannot tell kernels apart and the plain ones speak; the mean
-slopes up with size from the start, as the prior says. Exact, nothing random, well under a second.
-Axes: N labels, M queries, K kernels.
+Three members say what score a network will get: the prior (its size), boosted trees, and a Gaussian
+process. What is served is a blend of them, its weights chosen by the rank correlation of what each
+says of labels that it has not seen; below `FEWEST` labels the prior speaks alone. Intervals are
+split-conformal, from the same held-out answers.
+Axes: N labels, M queries.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cho_solve, cholesky, eigh, solve_triangular
+from scipy.stats import kendalltau, norm
 
-FEWEST = 3  # labels below which there is nothing to fit
-EVIDENCE_LIMIT = 300  # labels that choose among kernels; more change nothing but the time
-NOISES = (0.03, 0.1, 0.3, 1.0, 3.0)  # noise variance over signal variance
-LENGTHS = (1.0, 2.0)  # in standard deviations of a view
-SHARES = (  # linear in the prior's features, then RBF on: those, all graph features, the vector
-    (0.5, 0.5, 0.0, 0.0),
-    (0.3, 0.2, 0.0, 0.5),
-    (0.2, 0.2, 0.3, 0.3),
-    (0.1, 0.0, 0.45, 0.45),
-)
-SHAPE, SCALE = 2.0, 1.0  # inverse-gamma prior of the signal variance, labels standardised
-# Labels' standard deviations per standard deviation of size, before any label. 0.6: best of 0, .4,
-# .6, .8 on 47 grammar nets trained for 500 steps on MNIST-1D; .4 to .8 differ by less than .01 tau.
-SLOPE = 0.6
-PSEUDO_LABELS = 10  # weight of the corpus' spread against the labels' own
-SMALLEST_WEIGHT = 0.05  # kernels that weigh less, against the best one, are dropped
-MANY_LABELS_WEIGHT = 0.5  # the same where each kernel costs time
-LOWEST, HIGHEST = 0.005, 0.995  # accuracies are clipped to this before the logit
-OUTLIER = 3.0  # robust standard deviations below which a failed training counts as this bad
+from surrogate import process
+from surrogate.labels import Labels, Space
+from surrogate.process import Process, Views
+from surrogate.trees import Trees
 
-
-@dataclass(frozen=True)
-class Views:
-    """Networks as the regression sees them."""
-
-    core: np.ndarray
-    graph: np.ndarray
-    vector: np.ndarray
-
-    def take(self, rows: np.ndarray) -> "Views":
-        """Some of the networks."""
-        return Views(self.core[rows], self.graph[rows], self.vector[rows])
+FEWEST = 20  # labels below which the prior speaks
+FOLDS = 5
+MEMBERS = ("prior", "trees", "process")
+USUAL = np.array([0.0, 0.3, 0.7])  # the blend before any evidence: facts.md, "The predictor"
+STEP = 0.1  # of the grid of blends
+# Rank correlation that a blend must gain to move from the usual one by 1 in each of its weights,
+# times the root of the number of labels: about the standard error of the difference.
+CAUTION = 0.5
+ALL_SPACES: Space = ("", -1.0)
+UNSURE = 1.6  # spread of a score that rests on nothing
+SLOPE_DOUBT = 0.3  # standard deviation of the prior's slope before any label
+OWN_INTERVAL = 20  # labels of a space from which on its intervals rest on it alone
+WIDEN = 1.25  # factor on normal intervals while labels are too few for a quantile
+SMALLEST_SPREAD = 1e-3
 
 
 @dataclass(frozen=True)
-class Scaling:
-    """How the features of a query are brought to the labels' scale."""
+class Inputs:
+    """Networks as all members see them."""
 
-    mean: np.ndarray
-    spread: np.ndarray
+    views: Views
+    columns: np.ndarray
+    """What the trees see, (N, any)."""
 
 
 @dataclass(frozen=True)
-class Solved:
-    """One kernel, solved for the labels."""
+class Member:
+    """One predictor of the blend."""
 
-    shares: tuple[float, ...]
-    length: float
-    noise: float
+    name: str
+    tau: float
+    """Kendall's tau on labels that it had not seen; 0.0 while there are too few."""
     weight: float
-    """Posterior weight among the kernels."""
-    root_NN: np.ndarray
-    solution_N: np.ndarray
-    signal: float
 
 
 @dataclass(frozen=True)
-class Regression:
-    """A fitted predictor as plain arrays."""
+class Prior:
+    """Score = slope * size, the slope learned with caution (Bayesian linear regression)."""
 
-    train: Views
-    centre: float
-    unit: float
-    """Labels are `centre + unit * standardised`, on the logit scale."""
-    kernels: tuple[Solved, ...]
+    slope: float
+    spread: float
 
     def predict(self, queries: Views) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation of the accuracy, (M,) each."""
-        answers = [_predict_one(kernel, self.train, queries) for kernel in self.kernels]
-        mean_KM, variance_KM = (np.array(part) for part in zip(*answers, strict=True))
-        weight_K = np.array([kernel.weight for kernel in self.kernels])
-        mean_M = weight_K @ mean_KM
-        variance_M = weight_K @ (variance_KM + (mean_KM - mean_M) ** 2)
-        mean_M = mean_M + SLOPE * _size(queries)
-        return _accuracy(self.centre + self.unit * mean_M, self.unit * np.sqrt(variance_M))
+        """Mean and standard deviation of scores."""
+        size_M = process.size_of(queries)
+        return self.slope * size_M, np.full(len(size_M), self.spread)
 
 
-def _predict_one(kernel: Solved, train: Views, queries: Views) -> tuple[np.ndarray, np.ndarray]:
-    cross_MN = _gram(queries, train, kernel.shares, kernel.length)
-    explained_NM = solve_triangular(kernel.root_NN, cross_MN.T, lower=True)
-    own_M = _diagonal(queries, kernel.shares) + kernel.noise
-    left_M = np.maximum(own_M - (explained_NM**2).sum(0), 1e-6)
-    return cross_MN @ kernel.solution_N, kernel.signal * left_M
+@dataclass(frozen=True)
+class Fitted:
+    """A blend that has learned from labels."""
+
+    labels: Labels
+    prior: Prior
+    trees: Trees | None
+    process: Process | None
+    members: tuple[Member, ...]
+    mean_N: np.ndarray
+    spread_N: np.ndarray
+    """What is said of each label by members that have not seen it."""
+    misses: dict[Space, np.ndarray]
+    """Held-out errors in spreads, ascending, by space."""
+
+    def predict(self, queries: Inputs) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation of scores, (M,) each."""
+        weight = {member.name: member.weight for member in self.members}
+        mean_M, spread_M = self.prior.predict(queries.views)
+        mean_M = weight["prior"] * mean_M
+        if self.process is not None:
+            said_M, spread_M = self.process.predict(queries.views)
+            mean_M = mean_M + weight["process"] * said_M
+        if self.trees is not None and weight["trees"]:
+            mean_M = mean_M + weight["trees"] * self.trees.predict(queries.columns)
+        return mean_M, spread_M
+
+    def factor(self, space: Space, level: float) -> float:
+        """Spreads on either side of the mean that hold a share `level` of new labels.
+
+        Split conformal prediction with normalised errors (Lei et al., JASA 2018, section 5.2), the
+        errors cross-validated.
+        """
+        misses = self.misses.get(space, self.misses[ALL_SPACES])
+        place = int(np.ceil((len(misses) + 1) * level))
+        if not 1 <= place <= len(misses):
+            return WIDEN * float(norm.ppf((1 + level) / 2))
+        return float(misses[place - 1])
 
 
-def fit(train: Views, accuracies: np.ndarray) -> Regression:
-    """Fit to at least `FEWEST` labels."""
-    logits = np.log(np.clip(accuracies, LOWEST, HIGHEST))
-    logits = logits - np.log1p(-np.clip(accuracies, LOWEST, HIGHEST))
-    middle = np.median(logits)
-    robust = 1.4826 * np.median(np.abs(logits - middle)) + 0.05
-    logits = np.maximum(logits, middle - OUTLIER * robust)
-    centre, unit = float(logits.mean()), float(logits.std() + 0.05)
-    size = _size(train)
-    residual = (logits - centre) / unit - SLOPE * size
-    chosen = np.unique(np.linspace(0, len(logits) - 1, EVIDENCE_LIMIT).astype(int))
-    kernels = _choose(train.take(chosen), residual[chosen], len(logits))
-    solved = tuple(_solve(train, residual, *kernel) for kernel in kernels)
-    return Regression(train, centre, unit, solved)
+def fit(labels: Labels, inputs: Inputs) -> Fitted:
+    """Learn from labels; a few of them, or none, leave the prior."""
+    count = len(labels.texts)
+    prior, prior_mean_N, prior_spread_N = _fit_prior(labels, inputs.views)
+    if count < FEWEST:
+        members = tuple(Member(name, 0.0, float(name == "prior")) for name in MEMBERS)
+        misses = _misses(labels, prior_mean_N, prior_spread_N)
+        return Fitted(labels, prior, None, None, members, prior_mean_N, prior_spread_N, misses)
+    fitted = process.fit(
+        inputs.views,
+        labels.scores_N,
+        labels.counts_N,
+        labels.noise_squares,
+        labels.noise_freedom,
+    )
+    trees, trees_mean_N = _fit_trees(labels, inputs)
+    said_MN = np.stack([prior_mean_N, trees_mean_N, fitted.left_out_mean_N])
+    taus = np.array([_tau(said_N, labels) for said_N in said_MN])
+    weights = _blend(said_MN, labels)
+    members = tuple(
+        Member(*row) for row in zip(MEMBERS, taus.tolist(), weights.tolist(), strict=True)
+    )
+    mean_N, spread_N = weights @ said_MN, fitted.left_out_spread_N
+    misses = _misses(labels, mean_N, spread_N)
+    return Fitted(labels, prior, trees, fitted, members, mean_N, spread_N, misses)
 
 
-def _solve(
-    train: Views,
-    residual_N: np.ndarray,
-    shares: tuple[float, ...],
-    length: float,
-    noise: float,
-    weight: float,
-) -> Solved:
-    gram_NN = _gram(train, train, shares, length)
-    root_NN = cholesky(gram_NN + noise * np.eye(len(gram_NN)), lower=True)
-    solution_N = cho_solve((root_NN, True), residual_N)
-    signal = _signal(float(residual_N @ solution_N), len(residual_N))
-    return Solved(shares, length, noise, weight, root_NN, solution_N, signal)
+def _fit_prior(labels: Labels, views: Views) -> tuple[Prior, np.ndarray, np.ndarray]:
+    """The prior, and what it says of each label without that label."""
+    size_N, weight_N = process.size_of(views), labels.counts_N
+    precision = 1 / SLOPE_DOUBT**2
+    square = float((weight_N * size_N**2).sum())
+    product = float((weight_N * size_N * labels.scores_N).sum())
+    slope = (precision * process.SLOPE + product) / (precision + square)
+    own_N = weight_N * size_N
+    without_N = (precision * process.SLOPE + product - own_N * labels.scores_N) / (
+        precision + square - own_N * size_N
+    )
+    slope, without_N = max(0.0, slope), np.maximum(0.0, without_N)
+    rest = float(((labels.scores_N - without_N * size_N) ** 2).sum())
+    spread = float(np.sqrt((rest + 2 * UNSURE**2) / (len(size_N) + 2)))
+    return Prior(slope, spread), without_N * size_N, np.full(len(size_N), spread)
 
 
-def scaling(features: np.ndarray, corpus_spread: np.ndarray) -> Scaling:
-    """Mean of the labelled networks; their spread, held up by that of the corpus."""
-    count = len(features)
-    variance = count * features.var(0) + PSEUDO_LABELS * corpus_spread**2
-    return Scaling(features.mean(0), np.sqrt(variance / (count + PSEUDO_LABELS)) + 1e-6)
+def _fit_trees(labels: Labels, inputs: Inputs) -> tuple[Trees, np.ndarray]:
+    """Trees on all labels, and what trees on the other folds say of each."""
+    count = len(labels.texts)
+    fold_N = np.random.default_rng(0).permutation(count) % FOLDS
+    said_N = np.zeros(count)
+    for fold in range(FOLDS):
+        kept, held = np.flatnonzero(fold_N != fold), np.flatnonzero(fold_N == fold)
+        trees = Trees(inputs.columns[kept], labels.scores_N[kept])
+        said_N[held] = trees.predict(inputs.columns[held])
+    return Trees(inputs.columns, labels.scores_N), said_N
 
 
-def views(features: np.ndarray, vectors: np.ndarray, scale: Scaling, core: int) -> Views:
-    """Bring raw features and projected vectors into the three views."""
-    graph = np.clip((features - scale.mean) / scale.spread, -5, 5)
-    return Views(graph[:, :core], graph, vectors)
+def _tau(said_N: np.ndarray, labels: Labels) -> float:
+    """Kendall's tau within each space, averaged by their labels."""
+    found, counts = [], []
+    for space in labels.scales:
+        rows = [row for row, each in enumerate(labels.spaces) if each == space]
+        if len(rows) > 2:
+            tau = float(kendalltau(said_N[rows], labels.scores_N[rows])[0])  # type: ignore[arg-type]
+            found.append(tau if np.isfinite(tau) else 0.0)
+            counts.append(len(rows))
+    return float(np.average(found, weights=counts)) if found else 0.0
 
 
-def _size(networks: Views) -> np.ndarray:
-    """Mean of log parameters and log MACs, in standard deviations."""
-    return np.clip(networks.core[:, :2].mean(1), -2, 2)
+def _blend(said_MN: np.ndarray, labels: Labels) -> np.ndarray:
+    """Weights of the members: the usual ones, moved as far as held-out labels justify."""
+    caution = CAUTION / np.sqrt(len(labels.texts))
+    best, chosen = -np.inf, USUAL
+    parts = round(1 / STEP)
+    for first in range(parts + 1):
+        for second in range(parts + 1 - first):
+            weights = np.array([first, second, parts - first - second]) / parts
+            distance = float(((weights - USUAL) ** 2).sum())
+            worth = _tau(weights @ said_MN, labels) - caution * distance
+            if worth > best:
+                best, chosen = worth, weights
+    return chosen
 
 
-def _squared(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Squared distances."""
-    product = (left**2).sum(1)[:, None] + (right**2).sum(1)[None] - 2 * left @ right.T
-    return np.maximum(product, 0)
-
-
-def _gram(left: Views, right: Views, shares: Sequence[float], length: float) -> np.ndarray:
-    linear, core, graph, vector = shares
-    gram = linear * left.core @ right.core.T / left.core.shape[1]
-    for share, a, b, unit in (
-        (core, left.core, right.core, left.core.shape[1]),
-        (graph, left.graph, right.graph, left.graph.shape[1]),
-        (vector, left.vector, right.vector, 1.0),  # the projection has total variance one
-    ):
-        if share:
-            gram = gram + share * np.exp(-_squared(a, b) / (2 * unit * length**2))
-    return gram
-
-
-def _diagonal(networks: Views, shares: Sequence[float]) -> np.ndarray:
-    linear = shares[0] * (networks.core**2).sum(1) / networks.core.shape[1]
-    return linear + sum(shares[1:])
-
-
-def _signal(explained: float, count: int) -> float:
-    """Posterior mean of the signal variance."""
-    return (SCALE + explained / 2) / (SHAPE + count / 2 - 1)
-
-
-def _choose(
-    train: Views, residual_N: np.ndarray, count: int
-) -> list[tuple[tuple[float, ...], float, float, float]]:
-    """Shares, length, noise and posterior weight of the kernels that carry the evidence."""
-    found = []
-    for shares in SHARES:
-        for length in LENGTHS:
-            values_N, basis_NN = eigh(_gram(train, train, shares, length))
-            projected_N = (basis_NN.T @ residual_N) ** 2
-            for noise in NOISES:
-                evidence = _evidence(np.maximum(values_N, 0) + noise, projected_N)
-                found.append((shares, length, noise, evidence))
-    evidence_K = np.array([row[3] for row in found])
-    weight_K = np.exp(evidence_K - evidence_K.max())
-    smallest = MANY_LABELS_WEIGHT if count > EVIDENCE_LIMIT else SMALLEST_WEIGHT
-    kept = np.flatnonzero(weight_K >= smallest)  # against the best one
-    total = weight_K[kept].sum()
-    return [(*found[k][:3], float(weight_K[k] / total)) for k in kept]
-
-
-def _evidence(values_N: np.ndarray, projected_N: np.ndarray) -> float:
-    """Log marginal likelihood, the signal variance integrated out (a Student t distribution)."""
-    rest = SCALE + (projected_N / values_N).sum() / 2
-    return float(-np.log(values_N).sum() / 2 - (SHAPE + len(values_N) / 2) * np.log(rest))
-
-
-def _accuracy(mean: np.ndarray, spread: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """From the logit scale to accuracies, by quadrature over the normal distribution."""
-    nodes, weights = np.polynomial.hermite_e.hermegauss(9)
-    weights = weights / weights.sum()
-    values = 1 / (1 + np.exp(-(mean[:, None] + spread[:, None] * nodes)))
-    centre = values @ weights
-    return centre, np.sqrt(((values - centre[:, None]) ** 2) @ weights)
+def _misses(labels: Labels, mean_N: np.ndarray, spread_N: np.ndarray) -> dict[Space, np.ndarray]:
+    """Held-out errors in spreads; of all spaces together where one has too few."""
+    errors_N = np.abs(labels.scores_N - mean_N) / np.maximum(spread_N, SMALLEST_SPREAD)
+    found = {ALL_SPACES: np.sort(errors_N)}
+    for space in labels.scales:
+        own = [row for row, each in enumerate(labels.spaces) if each == space]
+        if len(own) >= OWN_INTERVAL:
+            found[space] = np.sort(errors_N[own])
+    return found

@@ -32,7 +32,13 @@ def learn_predictor(run: Run, generation: int) -> None:
             fitted.save(folder)
         except SurrogateError as error:  # its own word for a disk that is full or not writable
             raise StorageError(str(error)) from error
-        payload: Json = {"version": version, "label_count": len(texts), **audit(run)}
+        members = {m.name: {"tau": m.tau, "weight": m.weight} for m in fitted.members}
+        payload: Json = {
+            "version": version,
+            "label_count": len(texts),
+            "members": members,
+            **audit(run),
+        }
         return "predictor", payload, clock_fields({"seconds": time.monotonic() - started})
 
     run.once(generation, "learn", 0, make)
@@ -46,7 +52,7 @@ def load_predictor(folder: Path | None) -> Surrogate:
         ModelError: Missing, truncated, pickled, or of another version.
     """
     try:
-        return Surrogate.load(folder)
+        return Surrogate.load(folder, batch_size=1)  # the same bits, whoever is asked beside it
     except SurrogateError as error:
         raise ModelError(str(error)) from error
 

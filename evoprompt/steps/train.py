@@ -37,6 +37,7 @@ def choose_children(run: Run, generation: int) -> None:
             judge,
             settings.exploration,
             generator(run.settings.seed, generation, "choose"),
+            settings.acquisition,
         )
         return [
             Event(generation, "choose", slot, "chosen", asdict(choice))

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from surrogate.errors import SurrogateError
-from surrogate.features import graph_features
-from surrogate.model import POSITION_LIMIT, Encoder, EncoderSettings, collate, embed, head_masks
-from surrogate.parse import parse
+from surrogate.base import raw_vectors
+from surrogate.errors import SurrogateError, TooLongError
+from surrogate.model import Encoder, EncoderSettings, collate, head_bias
 from surrogate.pretrain import pretrain
 from surrogate.rank import kendall_tau, prior_ranks
+from surrogate.reading import reading
 from surrogate.score import Surrogate
+from surrogate.tune import FEWEST
 
 
 def text(width: int, layers: int = 2, kernel: int = 3, act: str = "Relu") -> str:
@@ -37,59 +38,155 @@ def builtin() -> Surrogate:
     return Surrogate.load()
 
 
-def test_without_labels_it_says_that_it_does_not_know(builtin: Surrogate) -> None:
-    mean, spread = builtin.score([text(8), text(16)])
-    assert mean.tolist() == [0.5, 0.5]
-    assert (spread > 0.2).all()
-    two = builtin.fit([text(8), text(16)], [0.4, 0.6], seed=0)
-    assert two.score([text(32)])[0].tolist() == [0.5]
+def test_without_labels_size_speaks_and_the_spread_says_that_nobody_knows(
+    builtin: Surrogate,
+) -> None:
+    mean, spread = builtin.score([text(8), text(16), text(64)])
+    assert (np.diff(mean) > 0).all()
+    assert (spread > 0.12).all()
+    low, high = builtin.interval([text(8)])
+    assert high[0] - low[0] > 0.5
     assert builtin.score([])[0].shape == (0,)
+    assert [m.weight for m in builtin.members if m.name == "prior"] == [1.0]
+    assert builtin.held_out() is None
 
 
-@pytest.mark.parametrize(("count", "least"), [(12, 0.4), (40, 0.7), (160, 0.85)])
+@pytest.mark.parametrize("count", [1, 2, 5, FEWEST - 1])
+def test_below_twenty_labels_the_prior_speaks(builtin: Surrogate, count: int) -> None:
+    texts, accuracies = family(count)
+    fitted = builtin.fit(texts, list(accuracies))
+    mean, spread = fitted.score([text(4), text(8), text(16), text(64)])
+    assert (np.diff(mean) >= 0).all()
+    assert (spread > 0).all()
+    assert {m.name: m.weight for m in fitted.members} == {"prior": 1, "trees": 0, "process": 0}
+
+
+@pytest.mark.parametrize(("count", "least"), [(24, 0.5), (60, 0.7), (160, 0.85)])
 def test_it_learns_a_trend_against_the_prior(builtin: Surrogate, count: int, least: float) -> None:
     texts, accuracies = family(count + 100)
-    fitted = builtin.fit(texts[:count], list(accuracies[:count]), seed=0)
+    fitted = builtin.fit(texts[:count], list(accuracies[:count]))
     mean, spread = fitted.score(texts[count:])
     assert kendall_tau(mean, accuracies[count:]) > least
     assert ((mean >= 0) & (mean <= 1) & (spread > 0)).all()
+    weights = [member.weight for member in fitted.members]
+    assert sum(weights) == pytest.approx(1)
+    assert weights[0] < 0.5
 
 
-def test_few_labels_lean_on_the_prior(builtin: Surrogate) -> None:
-    """Labels that say nothing about size leave the prior standing: larger is better."""
-    fitted = builtin.fit([text(8), text(9), text(10)], [0.5, 0.5, 0.51], seed=0)
-    mean, _ = fitted.score([text(4), text(8), text(16), text(64)])
-    assert (np.diff(mean) > 0).all()
+def test_shuffled_labels_are_found_out(builtin: Surrogate) -> None:
+    """What members say of labels that they have not seen is no better than chance."""
+    texts, accuracies = family(60)
+    shuffled = np.random.default_rng(0).permutation(accuracies)
+    fitted = builtin.fit(texts, list(shuffled))
+    assert all(member.tau < 0.25 for member in fitted.members)
+
+
+def test_intervals_hold_what_they_promise(builtin: Surrogate) -> None:
+    texts, accuracies = family(700)
+    rng = np.random.default_rng(1)
+    noisy = np.clip(accuracies + 0.03 * rng.standard_normal(len(texts)), 0, 1)
+    fitted = builtin.fit(texts[:200], list(noisy[:200]))
+    for level in (0.5, 0.9):
+        low, high = fitted.interval(texts[200:], level)
+        inside = ((low <= noisy[200:]) & (noisy[200:] <= high)).mean()
+        assert inside == pytest.approx(level, abs=0.07)
+    held = fitted.held_out()
+    assert held is not None
+    inside = ((held.low <= held.accuracy) & (held.accuracy <= held.high)).mean()
+    assert inside == pytest.approx(0.9, abs=0.05)
+
+
+def test_two_tasks_are_learned_together_each_on_its_scale(builtin: Surrogate) -> None:
+    """Labels of an easy task help with the order on a hard one, and shift no accuracy."""
+    texts, accuracies = family(260)
+    hard = accuracies * 0.3
+    tasks = ["easy"] * 120 + ["hard"] * 20
+    both = [*accuracies[:120], *hard[120:140]]
+    together = builtin.fit(texts[:140], both, tasks=tasks)
+    alone = builtin.fit(texts[120:140], list(hard[120:140]))
+    mean, _ = together.score(texts[140:], task="hard")
+    assert kendall_tau(mean, hard[140:]) > kendall_tau(alone.score(texts[140:])[0], hard[140:])
+    assert np.abs(mean - hard[140:]).mean() < 0.05
+    assert np.abs(together.score(texts[140:], task="easy")[0] - accuracies[140:]).mean() < 0.1
+
+
+def test_fidelities_are_told_apart(builtin: Surrogate) -> None:
+    texts, accuracies = family(120)
+    short, long = accuracies[:60] * 0.5, accuracies[40:80]
+    fitted = builtin.fit(
+        [*texts[:60], *texts[40:80]], [*short, *long], fidelities=[100.0] * 60 + [1000.0] * 40
+    )
+    mean, _ = fitted.score(texts[80:], fidelity=1000.0)
+    assert np.abs(mean - accuracies[80:]).mean() < 0.06
+    mean, _ = fitted.score(texts[80:], fidelity=100.0)
+    assert np.abs(mean - accuracies[80:] * 0.5).mean() < 0.06
+
+
+def test_the_noise_of_repeated_trainings_is_estimated_and_used(builtin: Surrogate) -> None:
+    known = dict(zip(*family(60), strict=True))
+    texts, accuracies = list(known), list(known.values())
+    rng = np.random.default_rng(0)
+    noisy = [float(a + 0.05 * rng.standard_normal()) for _ in range(3) for a in accuracies]
+    fitted = builtin.fit(texts * 3, noisy)
+    assert fitted.noise == pytest.approx(0.05, rel=0.3)
+    quiet = builtin.fit(texts * 3, accuracies * 3)
+    assert quiet.noise == pytest.approx(0, abs=1e-9)
+    assert quiet.score(texts)[1].mean() < fitted.score(texts)[1].mean()
+    assert np.isnan(builtin.fit(texts, accuracies).noise)
 
 
 def test_it_is_less_sure_far_from_its_labels(builtin: Surrogate) -> None:
-    texts = [text(width, 2) for width in range(8, 24)]
-    fitted = builtin.fit(texts, list(np.linspace(0.6, 0.7, 16)), seed=0)
-    _, spread = fitted.score([text(16, 2), text(200, 12, 7, "Gelu")])
-    assert spread[1] > 1.5 * spread[0]
+    texts = [text(width, layers) for width in range(8, 20) for layers in (2, 3)]
+    fitted = builtin.fit(texts, list(np.linspace(0.6, 0.7, 24)))
+    near, far = [text(14, 2)], ["\n".join(odd_lines())]
+    low, high = fitted.interval([*near, *far])
+    assert high[1] - low[1] > 1.3 * (high[0] - low[0])
 
 
-def test_repeated_labels_and_failed_trainings_are_survived(builtin: Surrogate) -> None:
+def odd_lines() -> list[str]:
+    """A recurrent network, unlike every convolution."""
+    lines = ["NET 1x40>10", "Transpose a1x0 IN @40x1", "GRU 1>64 bi @40x128", "Gelu @40x128"]
+    return [
+        *lines,
+        "ReduceMax a1 @128",
+        "Linear 128>256 @256",
+        "Softmax a1 @256",
+        "Linear 256>10 @10",
+    ]
+
+
+def test_failed_trainings_are_survived(builtin: Surrogate) -> None:
     texts, accuracies = family(30)
-    labels = [*accuracies[:-3], 0.1, 0.0, 1.0]
-    fitted = builtin.fit(texts * 2, labels * 2, seed=0)
+    fitted = builtin.fit(texts, [*accuracies[:-3], 0.1, 0.0, 1.0])
     mean, spread = fitted.score(texts)
     assert np.isfinite(mean).all()
     assert np.isfinite(spread).all()
+    same = builtin.fit(texts, [0.5] * 30)
+    assert np.isfinite(same.score(texts)[0]).all()
 
 
 def test_the_same_labels_give_the_same_answers_to_the_bit(builtin: Surrogate) -> None:
     texts, accuracies = family(50)
-    first = builtin.fit(texts[:30], list(accuracies[:30]), seed=1)
-    second = Surrogate.load().fit(texts[:30], list(accuracies[:30]), seed=1)
+    first = builtin.fit(texts[:30], list(accuracies[:30]))
+    second = Surrogate.load().fit(texts[:30], list(accuracies[:30]))
     for a, b in zip(first.score(texts), second.score(texts), strict=True):
         assert a.tobytes() == b.tobytes()
     assert first.version == second.version != builtin.version
 
 
+def test_one_at_a_time_the_company_does_not_matter() -> None:
+    """A resumed search asks for other batches and must get the same bits."""
+    texts, accuracies = family(60)
+    fitted = [Surrogate.load(batch_size=1).fit(texts[:30], list(accuracies[:30])) for _ in range(2)]
+    together = fitted[0].score(texts)[0]
+    fitted[1].score(texts[55:])
+    alone = np.concatenate([fitted[1].score(texts[:50])[0], fitted[1].score(texts[50:])[0]])
+    np.testing.assert_allclose(together, alone, rtol=0, atol=1e-12)
+
+
 def test_saving_and_loading_keeps_every_answer(builtin: Surrogate, tmp_path: Path) -> None:
     texts, accuracies = family(60)
-    fitted = builtin.fit(texts[:40], list(accuracies[:40]), seed=3)
+    fitted = builtin.fit(texts[:40], list(accuracies[:40]))
     fitted.save(tmp_path / "v001")
     loaded = Surrogate.load(tmp_path / "v001")
     for a, b in zip(fitted.score(texts), loaded.score(texts), strict=True):
@@ -126,8 +223,10 @@ def spoil(folder: Path, case: str) -> None:
             torch.save({"a": torch.zeros(2)}, weights)
         case "not JSON":
             config.write_text("{")
-        case "no labels":
-            config.write_text(json.dumps({**json.loads(config.read_text()), "labels": {}}))
+        case "half of the labels":
+            full = json.loads(config.read_text())
+            full["learned"]["accuracies"] = [0.5]
+            config.write_text(json.dumps(full))
         case _:
             key = "text" if case == "another text version" else "format"
             config.write_text(json.dumps({**json.loads(config.read_text()), key: 99}))
@@ -141,7 +240,7 @@ def spoil(folder: Path, case: str) -> None:
         ("truncated", "truncated"),
         ("pickled", "a pickle"),
         ("not JSON", "not JSON"),
-        ("no labels", "labels are missing"),
+        ("half of the labels", "do not fit"),
         ("another version", "format version 99"),
         ("another text version", "text version 99"),
     ],
@@ -163,38 +262,52 @@ def test_a_malformed_text_is_named(builtin: Surrogate) -> None:
             builtin.score([bad])
 
 
-def test_structured_heads_see_only_their_neighbours() -> None:
-    net = "NET 1x40>10\nConv k3 1>8 IN @8x40\nRelu @8x40\nAdd ^1 ^2 @8x40\nLinear 8>10 @10"
-    masks = head_masks(collate([parse(net)]), heads=8)[0]
-    reads, read_by, free = masks[0], masks[2], masks[4]
-    assert reads[4].nonzero().flatten().tolist() == [2, 3, 4]  # Add reads Conv and Relu
-    assert read_by[2].nonzero().flatten().tolist() == [2, 3, 4]  # Conv is read by Relu and Add
+def test_heads_see_what_their_kind_allows() -> None:
+    rows = ["NET 1x40>10", "Conv k3 1>8 IN @8x40", "Conv k3 8>8 @8x40", "Add ^1 ^2 @8x40"]
+    net = "\n".join([*rows, "Linear 8>10 @10"])
+    bias = head_bias(collate([reading(net).positions]), heads=8)[0]
+    reads, read_by, before, behind, free = (bias[head] == 0 for head in (0, 1, 4, 5, 7))
+    assert reads[4].nonzero().flatten().tolist() == [2, 3, 4]  # Add reads both Convs
+    assert read_by[2].nonzero().flatten().tolist() == [2, 3, 4]  # the first Conv is read by both
+    assert before[5].nonzero().flatten().tolist() == [1, 2, 3, 4, 5]  # Linear comes after all
+    assert behind[1].nonzero().flatten().tolist() == [1, 2, 3, 4, 5]
     assert bool(free.all())
-    assert bool(reads.diagonal().all())
+    assert all(bool(each.diagonal().all()) for each in (reads, read_by, before, behind))
+
+
+def test_light_lines_are_told_with_their_neighbour() -> None:
+    rows = ["NET 1x40>10", "Conv k3 1>8 IN @8x40", "BatchNorm @8x40", "Relu @8x40"]
+    rows += ["Relu @8x40", "Conv k3 8>8 @8x40", "Add ^1 ^2 @8x40", "Linear 8>10 @10"]
+    found = reading("\n".join(rows)).positions
+    assert len(found) == 5  # the input, Conv with BatchNorm and both Relus, Conv, Add, Linear
+    assert (found.merged_LS[1] > 0).tolist() == [False, True, True, True]
 
 
 def test_vectors_do_not_depend_on_padding() -> None:
     torch.manual_seed(0)
     encoder = Encoder(EncoderSettings(width=32, layers=2, targets=3)).eval()
-    short, long = text(8, 1), text(16, 9, act="Gelu")
-    alone, together = embed(encoder, [short]), embed(encoder, [short, long])
+    graphs = [reading(each).positions for each in (text(8, 1), text(16, 9, act="Gelu"))]
+    alone, together = raw_vectors([encoder], graphs[:1]), raw_vectors([encoder], graphs)
     np.testing.assert_allclose(alone[0], together[0], atol=1e-5)
 
 
-def test_a_very_long_text_is_read_at_both_ends() -> None:
-    rows = [f"Conv k3 {i}>{i + 1} @{i + 1}x40" for i in range(1, 700)]
-    graph = parse("\n".join(["NET 1x40>10", *rows, "ReduceMean a2 @700", "Linear 700>10 @10"]))
-    assert collate([graph]).tokens_BL.shape == (1, POSITION_LIMIT)
+def test_a_text_beyond_the_limit_is_refused_by_name(builtin: Surrogate) -> None:
+    rows = [f"Conv k3 {i}>{i + 1} @{i + 1}x40" for i in range(1, 3000)]
+    long = "\n".join(["NET 1x40>10", *rows, "ReduceMean a2 @3000", "Linear 3000>10 @10"])
+    with pytest.raises(TooLongError, match=r"3002 lines.*2048"):
+        builtin.score([long])
 
 
 def test_pretraining_learns_sizes_without_labels() -> None:
     texts, _ = family(120)
     said: list[str] = []
-    encoder, projection = pretrain(texts, None, minutes=0.03, seed=0, report=said.append)
-    vectors = (embed(encoder, texts) - projection["mean"]) @ projection["basis"]
-    assert np.isfinite(vectors).all()
-    assert projection["spread"].shape == graph_features(parse(texts[0])).shape
-    assert "explained" in said[0]
+    proxies = {"depth": np.array([t.count("Conv") for t in texts], float)}
+    proxies["depth"][:10] = np.nan
+    base = pretrain(texts, proxies, minutes=0.05, seed=0, report=said.append, encoders=2)
+    assert np.isfinite(base.vectors(texts)).all()
+    assert base.feature_spread.shape == reading(texts[0]).features.shape
+    assert len(base.encoders) == len(said) == 2
+    assert "explains" in said[0]
 
 
 def test_prior_and_correlation_are_defined_everywhere() -> None:

@@ -1,0 +1,152 @@
+"""What a predictor knows before any label: frozen encoders and how the regression uses them.
+
+In: texts; out: one vector per text, the encoders' vectors side by side, centred, scaled to total
+variance one each, and rotated to their principal components. Vectors are kept: a search asks for
+the same texts again and again.
+Axes: N texts, P principal components.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from surrogate.model import BATCH_SIZE, Encoder, EncoderSettings, collate
+from surrogate.positions import Positions
+from surrogate.reading import reading
+
+PROJECTED = 64  # principal components that are kept
+
+
+class VectorSource(Protocol):
+    """Where the vectors of texts come from: our encoders, or one of Hugging Face."""
+
+    @property
+    def digest(self) -> str:
+        """Names the weights."""
+        ...
+
+    def vectors(self, texts: Sequence[str]) -> np.ndarray:
+        """Vectors of texts, (N, P), of total variance about one."""
+        ...
+
+    @property
+    def feature_mean(self) -> np.ndarray:
+        """Mean of each graph feature over the corpus."""
+        ...
+
+    @property
+    def feature_spread(self) -> np.ndarray:
+        """Standard deviation of each graph feature over the corpus."""
+        ...
+
+
+@dataclass(frozen=True)
+class Base:
+    """Frozen encoders and the projection of their vectors."""
+
+    encoders: tuple[Encoder, ...]
+    projection: dict[str, np.ndarray]
+    """`mean` and `basis` of the vectors; `centre` and `spread` of the corpus' graph features."""
+    digest: str
+    batch_size: int = BATCH_SIZE
+    known: dict[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def feature_mean(self) -> np.ndarray:
+        """Mean of each graph feature over the corpus."""
+        return self.projection["centre"]
+
+    @property
+    def feature_spread(self) -> np.ndarray:
+        """Standard deviation of each graph feature over the corpus."""
+        return self.projection["spread"]
+
+    def vectors(self, texts: Sequence[str]) -> np.ndarray:
+        """Projected vectors of texts, (N, P)."""
+        fresh = [text for text in dict.fromkeys(texts) if text not in self.known]
+        if fresh:
+            raw = raw_vectors(
+                self.encoders, [reading(text).positions for text in fresh], self.batch_size
+            )
+            projected = (raw - self.projection["mean"]) @ self.projection["basis"]
+            self.known.update(zip(fresh, projected, strict=True))
+        return np.stack([self.known[text] for text in texts])
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """Everything as named arrays."""
+        weights = {
+            f"encoder{number}.{name}": value.numpy()
+            for number, encoder in enumerate(self.encoders)
+            for name, value in encoder.state_dict().items()
+        }
+        return weights | {f"projection.{k}": v for k, v in self.projection.items()}
+
+
+@torch.inference_mode()
+def raw_vectors(
+    encoders: Sequence[Encoder], graphs: Sequence[Positions], batch_size: int = BATCH_SIZE
+) -> np.ndarray:
+    """The encoders' vectors side by side, (N, sum of 2D), batched by length."""
+    order = sorted(range(len(graphs)), key=lambda i: len(graphs[i]))
+    found: list[np.ndarray | None] = [None] * len(graphs)
+    for first in range(0, len(order), batch_size):
+        chosen = order[first : first + batch_size]
+        batch = collate([graphs[i] for i in chosen])
+        rows = torch.cat([encoder(batch) for encoder in encoders], dim=1).double().numpy()
+        for index, row in zip(chosen, rows, strict=True):
+            found[index] = row
+    return np.stack([row for row in found if row is not None])
+
+
+def projection_of(
+    encoders: Sequence[Encoder], graphs: Sequence[Positions], features: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Principal components of the corpus' vectors, scaled to total variance one."""
+    raw = raw_vectors(encoders, graphs)
+    centred = raw - raw.mean(0)
+    scale = 1 / (centred.std(0) + 1e-6)
+    values, basis = np.linalg.eigh(np.cov((centred * scale).T))
+    kept = np.argsort(values)[::-1][:PROJECTED]
+    basis = scale[:, None] * basis[:, kept] / np.sqrt(values[kept].sum())
+    return {
+        "mean": raw.mean(0),
+        "basis": basis,
+        "centre": features.mean(0),
+        "spread": features.std(0),
+    }
+
+
+def make_base(
+    encoders: tuple[Encoder, ...],
+    projection: dict[str, np.ndarray],
+    batch_size: int = BATCH_SIZE,
+) -> Base:
+    """Freeze encoders and name them by their content."""
+    base = Base(encoders, projection, "")
+    tensors = sorted(base.tensors().items())
+    content = b"".join(np.ascontiguousarray(tensor).tobytes() for _, tensor in tensors)
+    return Base(encoders, projection, hashlib.sha256(content).hexdigest(), batch_size)
+
+
+def base_from(
+    tensors: dict[str, np.ndarray], settings: Sequence[dict], batch_size: int = BATCH_SIZE
+) -> Base:
+    """Build encoders from named arrays; KeyError, TypeError, RuntimeError or ValueError if not."""
+
+    def named(prefix: str) -> dict[str, np.ndarray]:
+        return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+    encoders = []
+    for number, each in enumerate(settings):
+        encoder = Encoder(EncoderSettings(**each))
+        weights = {k: torch.from_numpy(v.copy()) for k, v in named(f"encoder{number}.").items()}
+        encoder.load_state_dict(weights)
+        encoders.append(encoder.eval().requires_grad_(False))
+    projection = named("projection.")
+    if not encoders or set(projection) != {"mean", "basis", "centre", "spread"}:
+        raise KeyError("projection")
+    return make_base(tuple(encoders), projection, batch_size)
