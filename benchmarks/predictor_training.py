@@ -13,10 +13,9 @@ import torch
 from scipy.stats import rankdata
 from torch import Tensor, nn
 
-RATE = 1e-3
+RATE = 2e-3
 WARMUP = 30  # steps
 DECAY = 0.05
-MIXED = (0.5, 1.5)  # factor on lengths before batches are cut, so that neighbours change
 PREDICTED = 100  # networks scored at a time
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -51,9 +50,9 @@ def fit_and_score(
     loss: Loss,
     seed: int,
 ) -> np.ndarray:
-    """Train on some networks and score others; the module is changed.
+    """Train on some networks and score others, of about one `length` at a time.
 
-    `lengths` of all networks: a batch holds texts of about one length, which halves the time.
+    The module is changed.
     """
     steps, batch_size = steps_for(len(train))
     rng = np.random.default_rng(seed)
@@ -61,11 +60,11 @@ def fit_and_score(
     ranks_N = torch.tensor(ranks * 3**0.5, dtype=torch.float32)
     optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=DECAY)
     network.train()
-    waiting: list[np.ndarray] = []
+    order = np.zeros(0, int)
     for step in range(steps):
-        if not waiting:
-            waiting = _batches(lengths[train], batch_size, rng)
-        chosen = waiting.pop()
+        if len(order) < min(batch_size, len(train)):
+            order = rng.permutation(len(train))
+        chosen, order = order[:batch_size], order[batch_size:]
         for group in optimizer.param_groups:
             group["lr"] = RATE * min(1, (step + 1) / WARMUP) * (1 - 0.95 * step / steps)
         cost = loss(network(collate(train[chosen].tolist())), ranks_N[chosen])
@@ -81,12 +80,3 @@ def fit_and_score(
             chosen = order[first : first + PREDICTED]
             said[chosen] = network(collate(test[chosen].tolist())).numpy()
     return said
-
-
-def _batches(lengths: np.ndarray, size: int, rng: np.random.Generator) -> list[np.ndarray]:
-    """Batches of about one length, in random order; what is left over waits for the next round."""
-    count = max(1, len(lengths) // size)
-    kept = rng.permutation(len(lengths))[: count * size]
-    order = kept[np.argsort(lengths[kept] * rng.uniform(*MIXED, len(kept)))]
-    found = np.array_split(order, count)
-    return [found[i] for i in rng.permutation(count)]
