@@ -9,6 +9,7 @@ predictor that is explained, not the network. Lines that cannot go say why.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -90,7 +91,7 @@ def without(rows: Sequence[str], number: int) -> tuple[str, int]:
     """
     plain = [row for row in rows[1:] if not _is_bracket(row)]
     order = [0, *(int(mark) for mark in unfold(_marks(rows)))]
-    lines = [_Words.of("")] + [_Words.of(plain[place - 1]) for place in order[1:]]
+    lines = [_read(""), *(_read(plain[place - 1]) for place in order[1:])]
     gone = {index for index, place in enumerate(order) if place == number}
     if len(lines) - 1 in gone:
         raise _CannotGoError("the output")
@@ -109,19 +110,20 @@ class _Words:
     may_imply: bool
     """Whether `^1` alone goes unsaid: see `text`."""
 
-    @classmethod
-    def of(cls, line: str) -> "_Words":
-        words = line.split(" ")
-        shared = [at for at, word in enumerate(words) if _SHARED.fullmatch(word)]
-        may_imply = "given" not in words if words[0] in LAYERS else not shared
-        if line and may_imply and not any(map(_is_data, words[1:])):
-            words.insert(min(shared, default=len(words) - 1), "^1")
-        return cls(tuple(words), may_imply)
-
     def targets(self, index: int) -> list[Target]:
         """What it reads."""
         matches = [_REFERENCE.fullmatch(word) for word in self.words]
         return [(index - int(match[1]), match[2]) for match in matches if match]
+
+
+@lru_cache(maxsize=4096)
+def _read(line: str) -> _Words:
+    words = line.split(" ")
+    shared = [at for at, word in enumerate(words) if _SHARED.fullmatch(word)]
+    may_imply = "given" not in words if words[0] in LAYERS else not shared
+    if line and may_imply and not any(map(_is_data, words[1:])):
+        words.insert(min(shared, default=len(words) - 1), "^1")
+    return _Words(tuple(words), may_imply)
 
 
 class _CannotGoError(SurrogateError):

@@ -54,7 +54,7 @@ def _print_lines(found: Explanation) -> None:
         if line.points is None:
             table.add_row("", f"({line.reason})" if line.reason else "", words)
         else:
-            others = f"  (and {line.others} lines that only it reads)" if line.others else ""
+            others = f"  (with {line.others} that only it needs)" if line.others else ""
             table.add_row(f"{line.points:+.2f}", bar(line.points, largest), words + others)
     show(table)
 
