@@ -4,10 +4,13 @@ A worker opens the networks once. `measure` makes one result; `teach_base` pre-t
 of the rows `ours` and `ours+proxies`, once per folder.
 """
 
+import os
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import parent_process
 from pathlib import Path
 
 import nb201
@@ -94,6 +97,15 @@ def start_worker(setup: Setup) -> None:
     """Called once in every worker process."""
     torch.set_num_threads(1)
     _setup[:] = [setup]
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A worker whose benchmark was killed would compute on, and then wait for ever."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _sides(case: str) -> Sides:
