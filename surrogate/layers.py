@@ -56,6 +56,8 @@ def _window(node: Node, raw: Raw) -> Node:
     groups = int(raw.get("group", 1))  # type: ignore[call-overload]
     if groups != 1:
         node.attributes["g"] = groups
+    if node.op == "LpPool" and raw.get("p", 2) != 2:
+        node.attributes["power"] = int(raw["p"])  # type: ignore[call-overload]
     _keep_unusual(node, raw, any(pads))
     if not is_pool:
         node.attributes["c"] = (data_input(node).shape[1].offset, node.shape[1].offset)

@@ -70,6 +70,22 @@ def _merge_transpose(node: Node) -> Node | Ref:
     return node
 
 
+def _einsum(node: Node, raw: Raw) -> Node | Ref:
+    """Blanks mean nothing; an equation that only turns one operand is a Transpose."""
+    equation = str(raw.get("equation", "")).replace(" ", "")
+    node.attributes = {"equation": equation}
+    before, arrow, after = equation.partition("->")
+    if len(node.inputs) != 1 or not arrow:
+        return node
+    rank = len(data_input(node).shape)
+    dots = "".join(map(chr, range(0x100, 0x100 + max(0, rank - len(before) + 3))))
+    before, after = before.replace("...", dots), after.replace("...", dots)
+    if sorted(before) != sorted(after) or len(set(before)) != rank or len(before) != rank:
+        return node
+    node.op, node.attributes = "Transpose", {"order": tuple(map(before.index, after))}
+    return _merge_transpose(node)
+
+
 def _slice(node: Node, raw: Raw) -> Node | Ref:
     source = data_input(node)
     rank = len(source.shape)
@@ -219,6 +235,7 @@ def _resize(node: Node, raw: Raw) -> Node:
 RULES: dict[str, Callable[[Node, Raw], Node | Ref]] = {
     "Concat": _concat,
     "CumSum": _cumulative,
+    "Einsum": _einsum,
     "Expand": _expand,
     "Flatten": _view,
     "Gather": _gather,

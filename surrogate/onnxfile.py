@@ -7,6 +7,7 @@ initializer whose name begins with a dot (no weight of a module can) is a consta
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,6 +20,7 @@ from google.protobuf.message import DecodeError, EncodeError
 from onnx import TensorProto, helper, numpy_helper
 
 from surrogate.errors import BadShapeError, GraphError, problem
+from surrogate.foreign import folded_norms, standard
 
 SIZE_LIMIT = 256 * 2**20  # bytes; a file with the weights of 60M parameters passes
 NODE_LIMIT = 20_000
@@ -29,7 +31,8 @@ CONTROL_FLOW = {"If", "Loop", "Scan", "SequenceMap"}
 FLOATS = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16}
 OPSETS = range(7, 26)
 # What exporters call the constants that they lift into initializers.
-GENERATED_NAMES = ("val_", "onnx::", "const", "scalar", "_")
+GENERATED_NAMES = ("val_", "onnx::", "const", "scalar", "ortshared_", "_")
+LIFTED_CONSTANT = re.compile(r"(.*/)?Constant(_\d+)?_output_\d+")
 _CACHED_BYTES = 1024  # attributes of more are read anew each time
 
 
@@ -68,6 +71,8 @@ class Model:
     weights: dict[str, tuple[tuple[int, ...], int]]
     """Name to shape and element type."""
     constants: dict[str, np.ndarray]
+    folded: frozenset[str]
+    """Outputs of layers into which a tool has folded a BatchNorm."""
     where: str
 
 
@@ -85,6 +90,12 @@ def load(data: bytes | Path | onnx.ModelProto) -> Model:
             problem("not an ONNX model (no graph in it)", where, "a graph", "Export it again")
         )
     _refuse(proto, where)
+    plain = standard(proto, where)
+    content = content if plain is proto else _written(plain, where)
+    return _checked(plain, content, where)
+
+
+def _checked(proto: onnx.ModelProto, content: bytes, where: str) -> Model:
     calls = [_call(node, where) for node in proto.graph.node]
     try:
         onnx.checker.check_model(content)
@@ -163,10 +174,6 @@ def _refuse(proto: onnx.ModelProto, where: str) -> None:
 
 def _call(node: onnx.NodeProto, where: str) -> Call:
     op = node.op_type
-    if node.domain not in ("", "ai.onnx"):
-        what = f"operator {op} of the custom domain '{node.domain}'"
-        expected = "operators of the ONNX standard only"
-        raise GraphError(problem(what, where, expected, "Export it with standard operators"))
     if op in CONTROL_FLOW:
         what, expected = f"control flow ({op})", "a graph that is the same for every input"
         action = "Export it without branches and loops on data"
@@ -254,6 +261,7 @@ def _take_apart(proto: onnx.ModelProto, calls: list[Call], where: str) -> Model:
         output_names=[output.name for output in graph.output],
         weights=weights,
         constants={n: numpy_helper.to_array(t) for n, t in inside.items() if n not in weights},
+        folded=folded_norms(proto),
         where=where,
     )
 
@@ -276,6 +284,8 @@ def _data_input(
 def _is_weight(tensor: TensorProto) -> bool:
     """Whether an initializer is trained, as far as its type and its name tell."""
     if tensor.data_type not in FLOATS or tensor.name.startswith("."):
+        return False
+    if LIFTED_CONSTANT.fullmatch(tensor.name):
         return False
     return math.prod(tensor.dims) > 1 or not tensor.name.startswith(GENERATED_NAMES)
 

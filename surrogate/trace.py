@@ -15,6 +15,7 @@ import onnx
 from onnx import helper
 
 from surrogate.composed import COMPOSED
+from surrogate.cost import GATES
 from surrogate.errors import BadShapeError, BatchError, BatchShapeError, GraphError, problem
 from surrogate.fold import fold
 from surrogate.ir import BATCH, Constant, Dim, Node, Operand, Recipe, Ref, Shape, Weight, refs
@@ -182,12 +183,16 @@ class Tracer:
         """An operator on data."""
         if call.op == "Reshape":
             self._check_reshape(inputs[0], known[0].shape)
+        if call.op in GATES:
+            inputs = [*inputs[:1], *map(self._apart, inputs[1:4], (1, 1, 2)), *inputs[4:]]
         types, shapes = zip(*known, strict=True)
         node = Node(call.op, {}, inputs, shapes, types, call.attributes)
         if call.op in COMPOSED:
             *parts, node = COMPOSED[call.op](data_input(node), node)
             self.nodes += parts
         self.nodes.append(node)
+        if call.outputs[0] in self.model.folded:
+            node = self._folded_norm(node, call)
         for index, name in enumerate(call.outputs):
             if name:
                 if name not in self.known and any(dim.at(PROBES[0]) < 1 for dim in shapes[index]):
@@ -196,6 +201,32 @@ class Tracer:
                 self.types[name] = types[index]
         if not inputs or (self.hollow and all(r.node in self.hollow for r in refs(node))):
             self.hollow.add(node)
+
+    def _apart(self, operand: Operand, per_direction: int) -> Operand:
+        """A recurrence's weight that a tool has joined, as of the tensors that torch has."""
+        if not isinstance(operand, Weight) or operand.recipe is not None:
+            return operand
+        count = next(iter(operand.shape), 0) * per_direction
+        total = math.prod(operand.shape)
+        if count not in (2, 4) or len(operand.sources) > 1 or total % count:
+            return operand
+        names = tuple(f"{operand.sources[0]} {number}" for number in range(count))
+        kind = self.model.weights[operand.sources[0]][1]
+        self.model.weights.update(dict.fromkeys(names, ((total // count,), kind)))
+        return Weight(names, operand.shape)
+
+    def _folded_norm(self, layer: Node, call: Call) -> Node:
+        """Put the norm behind the layer again: its shift is the bias, its scale as large."""
+        shift = layer.inputs.pop()
+        name, (size,) = f"{call.inputs[2]} scale", (layer.shape[1].offset,)
+        self.model.weights[name] = ((size,), layer.types[0])
+        if not isinstance(shift, Weight):
+            shift = Weight((f"{call.inputs[2]} shift",), (size,))
+            self.model.weights[shift.sources[0]] = ((size,), layer.types[0])
+        inputs = [Ref(layer), Weight((name,), (size,)), shift]
+        norm = Node("BatchNorm", {"folded": True}, inputs, layer.shapes, layer.types)
+        self.nodes.append(norm)
+        return norm
 
     def _check_reshape(self, operand: Operand, shape: Shape) -> None:
         """ONNX lets a Reshape pass whose elements do not fit; a baked batch size shows here."""

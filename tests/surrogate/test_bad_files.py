@@ -1,5 +1,6 @@
 """Files that are not one usable network: each is refused by name."""
 
+import time
 from pathlib import Path
 
 import onnx
@@ -7,6 +8,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from surrogate.encode import GraphError, read
+from surrogate.errors import BatchError
 from tests.surrogate.nets import export, make, small_model
 
 
@@ -50,7 +52,7 @@ def _cycle() -> onnx.ModelProto:
 
 BAD_MODELS = {
     "external data": (_external, "lies in another file"),
-    "custom domain": (_custom_domain, "custom domain 'com.example'"),
+    "custom domain": (_custom_domain, "operator Magic of the custom domain 'com.example'"),
     "control flow": (_control_flow, "control flow (If)"),
     "cycle": (_cycle, "not a valid ONNX graph"),
     "two outputs": (lambda: small_model(outputs=["logits", "flat"]), "2 outputs"),
@@ -102,3 +104,54 @@ def test_not_onnx_truncated_missing_and_too_large_files_are_named(
     monkeypatch.setattr("surrogate.onnxfile.SIZE_LIMIT", 1000)
     with pytest.raises(GraphError, match="at most"):
         read(files["reference"])
+
+
+def test_a_file_of_2_gb_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "large.onnx"
+    with path.open("wb") as file:
+        file.truncate(2 * 2**30)  # a hole: no byte is written
+    start = time.process_time()
+    with pytest.raises(GraphError, match=r"large\.onnx: 2048 MiB\. Expected at most 256 MiB"):
+        read(path)
+    assert time.process_time() - start < 0.1
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(GraphError, match="not readable"):
+        read(tmp_path)
+
+
+def test_external_data_that_is_missing_is_named(tmp_path: Path) -> None:
+    """As the dynamo exporter leaves a model whose `.data` file was not copied along."""
+    path = tmp_path / "net.onnx"
+    onnx.save(_external(), path)
+    with pytest.raises(GraphError, match="the data of 'w' lies in another file"):
+        read(path)
+
+
+@pytest.mark.parametrize("case", ["cycle", "two inputs", "dynamic shape", "custom domain"])
+def test_messages_are_one_line_that_says_what_to_do(case: str) -> None:
+    with pytest.raises(GraphError) as caught:
+        read(BAD_MODELS[case][0]())
+    message = str(caught.value)
+    assert "\n" not in message
+    assert message.count("Expected") == 1
+    assert message.endswith(".")
+
+
+def test_what_depends_on_the_batch_has_an_error_of_its_own() -> None:
+    def model(op: str, shape: list[int]) -> onnx.ModelProto:
+        nodes = [helper.make_node(op, ["input", ".shape"], ["logits"])]
+        found = small_model(nodes=nodes, inputs=[("input", ["n", 4])])
+        values = helper.make_tensor(".shape", TensorProto.INT64, [len(shape)], shape)
+        found.graph.initializer.append(values)
+        return found
+
+    with pytest.raises(BatchError, match="batch"):
+        read(model("Reshape", [2, 4]))
+    with pytest.raises(BatchError, match="batch"):
+        read(model("Gather", [0]))
+    for name in ("two outputs", "dynamic shape", "operator set", "data-dependent shape"):
+        with pytest.raises(GraphError) as caught:
+            read(BAD_MODELS[name][0]())
+        assert not isinstance(caught.value, BatchError), name
