@@ -33,14 +33,15 @@ ROWS = {"nb201": (*BASELINES, *OURS), "inrun": ("prior", "operators", "wl", "shi
 LABELS = {"nb201": (50, 100, 500, 1000), "inrun": (20, 40, 80, 160)}
 DRAWS = {"nb201": 5, "inrun": 20}
 HERE = Path(__file__).parent
-CODE = {  # whose change makes results of a row out of date
+CODE = {  # modules whose change makes results of a row out of date
     "text": ("predictor_text.py", "predictor_training.py"),
     "scratch": ("predictor_ours.py", "predictor_training.py"),
 }
 PREDICTOR = (
     *("base", "features", "labels", "model", "parse", "positions", "process", "reading", "score"),
-    *("trees", "tune"),
+    *("subtrees", "trees", "tune"),
 )
+"""Modules of the package whose change makes results of a fitted predictor out of date."""
 
 
 @dataclass(frozen=True)
