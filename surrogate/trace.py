@@ -208,7 +208,7 @@ class Tracer:
             return operand
         count = next(iter(operand.shape), 0) * per_direction
         total = math.prod(operand.shape)
-        if count not in (2, 4) or len(operand.sources) > 1 or total % count:
+        if count not in (2, 4) or len(operand.sources) != 1 or total % count:
             return operand
         names = tuple(f"{operand.sources[0]} {number}" for number in range(count))
         kind = self.model.weights[operand.sources[0]][1]
