@@ -6,8 +6,9 @@ MNIST-1D, the recipe of the default search. Two fifths are seeds and random prog
 the rest is written by the built-in model in three waves, from parents of the waves before (half of
 the time one of the best quarter), as in a search without a predictor. Screened, trained and
 measured by the search's own rooms. Every result is durable on arrival, so the command can be
-stopped and started again. Writes benchmarks/data/inrun_mnist1d.csv.gz: text of the graph, accuracy,
-origin, parameters, MACs. The last line is one JSON object.
+stopped and started again; what an earlier table holds is not trained again either. Writes
+benchmarks/data/inrun_mnist1d.csv.gz: text of the graph, accuracy, origin, parameters, MACs; when it
+is stopped early (--seconds), of what is known by then. The last line is one JSON object.
 """
 
 import argparse
@@ -58,8 +59,10 @@ class Net:
 class Maker:
     """The rooms, and what is known so far."""
 
-    def __init__(self, folder: Path, settings: SearchSettings, task: TaskFiles) -> None:
-        self.folder, self.settings, self.task = folder, settings, task
+    def __init__(
+        self, folder: Path, settings: SearchSettings, task: TaskFiles, table: dict[str, float]
+    ) -> None:
+        self.folder, self.settings, self.task, self.table = folder, settings, task, table
         self.screener = Screener(settings.screen, task.shape, folder)
         self.nets: dict[str, Net] = {}
         self.graphs: set[str] = set()
@@ -155,8 +158,12 @@ class Maker:
         figures = net.figures
         return Parent(candidate, net.source, accuracy, figures.parameters, figures.macs)
 
-    def train(self, nets: Sequence[Net], progress: Progress, label: str) -> None:
-        """Train what is not in the results; each result is on the disk before the next."""
+    def train(self, nets: Sequence[Net], progress: Progress, label: str, end: float) -> None:
+        """Train what is not known until `end`; each result is on the disk before the next."""
+        for net in nets:
+            if net.figures.text in self.table:
+                known = self.table[net.figures.text]
+                self.results.setdefault(net.figures.candidate, known)
         missing = [net for net in nets if net.figures.candidate not in self.results]
         missing.sort(key=lambda net: -net.figures.macs)
         task = progress.add_task(label, total=len(nets), completed=len(nets) - len(missing))
@@ -174,6 +181,8 @@ class Maker:
                     self.results[jobs[index].candidate] = accuracy
                     Path(jobs[index].weights_path).unlink(missing_ok=True)
                     progress.advance(task)
+                    if time.monotonic() > end:
+                        break
 
     def _job(self, net: Net) -> TrainJob:
         figures = net.figures
@@ -204,6 +213,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("runs/inrun"))
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--table", type=Path, default=TABLE)
+    parser.add_argument("--seconds", type=float, help="end after so long, with a smaller table")
     given = parser.parse_args()
     started = time.monotonic()
     base = mnist1d()
@@ -211,18 +221,28 @@ def main() -> None:
     folder = given.folder.resolve()
     for name in ("graphs", "weights"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    maker = Maker(folder, settings, open_task(settings.task, folder / "data"))
+    known = read_table(given.table) if given.table.exists() else {}
+    maker = Maker(folder, settings, open_task(settings.task, folder / "data"), known)
+    end = started + given.seconds if given.seconds else float("inf")
     with Progress(console=Console(stderr=True)) as progress:
         try:
             for number, share in enumerate(WAVES):
                 nets = maker.wave(number, round(share * given.count), progress)
-                maker.train(nets, progress, f"wave {number}: training")
+                maker.train(nets, progress, f"wave {number}: training", end)
+                if time.monotonic() > end:
+                    break
         finally:
             maker.screener.close()
     rows = maker.rows()
     write_atomically(given.table, table_bytes(rows))
     summary = {"nets": len(rows), "failed": sum(a is None for a in maker.results.values())}
     print(json.dumps(summary | {"seconds": round(time.monotonic() - started)}))
+
+
+def read_table(path: Path) -> dict[str, float]:
+    """Accuracies by text."""
+    with gzip.open(path, "rt", newline="", encoding="utf-8") as file:
+        return {row["text"]: float(row["accuracy"]) for row in csv.DictReader(file)}
 
 
 def table_bytes(rows: Sequence[tuple]) -> bytes:

@@ -109,6 +109,9 @@ class ProposerSettings:
 class SurrogateSettings:
     """The predictor and its gate."""
 
+    model: Path | None = None
+    """Folder of a predictor to start from, as `python -m surrogate pretrain` or `fit --encoder`
+    writes it; the built-in one if not given. Its labels are not used, only its encoders."""
     audit_count: int = 12
     """Audited pairs before the gate between predictor and prior is applied."""
 

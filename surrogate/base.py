@@ -1,8 +1,8 @@
 """What a predictor knows before any label: frozen encoders and how the regression uses them.
 
-In: texts; out: one vector per text, the encoders' vectors side by side, centred, scaled to total
-variance one each, and rotated to their principal components. Vectors are kept: a search asks for
-the same texts again and again.
+In: texts; out: one vector per text: the encoders' vectors and what they predict of sizes and
+proxies, side by side, scaled to total variance one and rotated to their principal components.
+Vectors are kept: a search asks for the same texts again and again.
 Axes: N texts, P principal components.
 """
 
@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from surrogate.features import GRAPH_FEATURES
 from surrogate.model import BATCH_SIZE, Encoder, EncoderSettings, collate
 from surrogate.positions import Positions
 from surrogate.reading import reading
@@ -90,13 +91,17 @@ class Base:
 def raw_vectors(
     encoders: Sequence[Encoder], graphs: Sequence[Positions], batch_size: int = BATCH_SIZE
 ) -> np.ndarray:
-    """The encoders' vectors side by side, (N, sum of 2D), batched by length."""
+    """Each encoder's vector and what it predicts, side by side, batched by length."""
     order = sorted(range(len(graphs)), key=lambda i: len(graphs[i]))
     found: list[np.ndarray | None] = [None] * len(graphs)
     for first in range(0, len(order), batch_size):
         chosen = order[first : first + batch_size]
         batch = collate([graphs[i] for i in chosen])
-        rows = torch.cat([encoder(batch) for encoder in encoders], dim=1).double().numpy()
+        parts = []
+        for encoder in encoders:
+            vectors = encoder(batch)
+            parts += [vectors, encoder.predict(vectors)]
+        rows = torch.cat(parts, dim=1).double().numpy()
         for index, row in zip(chosen, rows, strict=True):
             found[index] = row
     return np.stack([row for row in found if row is not None])
@@ -105,16 +110,19 @@ def raw_vectors(
 def projection_of(
     encoders: Sequence[Encoder], graphs: Sequence[Positions], features: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Principal components of the corpus' vectors, scaled to total variance one."""
+    """Principal components of the corpus' vectors, scaled to total variance one.
+
+    Vectors and predictions count the same, however many columns they have.
+    """
     raw = raw_vectors(encoders, graphs)
-    centred = raw - raw.mean(0)
-    scale = 1 / (centred.std(0) + 1e-6)
-    values, basis = np.linalg.eigh(np.cov((centred * scale).T))
+    widths = [w for e in encoders for w in (2 * e.settings.width, e.settings.targets)]
+    weights = np.concatenate([np.full(width, width**-0.5) for width in widths])
+    scale = weights / (raw.std(0) + 1e-6)
+    values, basis = np.linalg.eigh(np.cov(((raw - raw.mean(0)) * scale).T))
     kept = np.argsort(values)[::-1][:PROJECTED]
-    basis = scale[:, None] * basis[:, kept] / np.sqrt(values[kept].sum())
     return {
         "mean": raw.mean(0),
-        "basis": basis,
+        "basis": scale[:, None] * basis[:, kept] / np.sqrt(values[kept].sum()),
         "centre": features.mean(0),
         "spread": features.std(0),
     }
@@ -149,4 +157,6 @@ def base_from(
     projection = named("projection.")
     if not encoders or set(projection) != {"mean", "basis", "centre", "spread"}:
         raise KeyError("projection")
+    if len(projection["spread"]) != GRAPH_FEATURES:
+        raise ValueError(f"{len(projection['spread'])} graph features instead of {GRAPH_FEATURES}")
     return make_base(tuple(encoders), projection, batch_size)

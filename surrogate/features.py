@@ -55,6 +55,7 @@ GROUPS = (
 )
 """Kinds of operators that a graph's features count."""
 CORE = 4  # the first graph features: what the prior knows
+GRAPH_FEATURES = 19 + len(GROUPS)
 FIELD_LIMIT = 1e6  # positions of a receptive field
 _MOVES = len(GROUPS) - 1
 _GROUP = {op: number for number, group in enumerate(GROUPS) for op in group}

@@ -26,7 +26,7 @@ class EncoderSettings:
 
     width: int = 64
     heads: int = 8
-    layers: int = 4
+    layers: int = 3
     targets: int = 0
     """Columns that pre-training predicts."""
 

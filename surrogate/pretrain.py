@@ -25,6 +25,7 @@ LEARNING_RATE = 2e-3
 WARMUP = 100  # steps
 HELD_OUT = 0.05
 ENCODERS = 2
+LONGEST = 200  # positions of a text; few are longer, and they cost most of the time
 PROXY_WEIGHT = 2.0  # all proxies together against all sizes: facts.md, "The predictor"
 FEWEST_DISTINCT = 5  # values of a column worth predicting
 RIDGE = 1e-3
@@ -41,9 +42,13 @@ def pretrain(
 ) -> Base:
     """Return frozen encoders, each trained for its share of the minutes."""
     readings = [reading(text) for text in texts]
-    graphs = [each.positions for each in readings]
-    features = np.stack([each.features for each in readings])
-    targets_NT, weight_T = targets_of(features, proxies)
+    short = [i for i, each in enumerate(readings) if len(each.positions) <= LONGEST]
+    if len(short) < len(texts):
+        report(f"{len(texts) - len(short)} texts of more than {LONGEST} positions are left out")
+    graphs = [readings[i].positions for i in short]
+    features = np.stack([readings[i].features for i in short])
+    columns = {name: np.asarray(column)[short] for name, column in (proxies or {}).items()}
+    targets_NT, weight_T = targets_of(features, columns)
     found = []
     for number in range(encoders):
         rng = np.random.default_rng([seed, number])
@@ -58,12 +63,12 @@ def pretrain(
 
 
 def targets_of(
-    features: np.ndarray, proxies: Mapping[str, np.ndarray] | None
+    features: np.ndarray, proxies: Mapping[str, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Normal scores of every column, and how much each one counts, mean one."""
     sizes = [scores(c) for c in features.T if len(np.unique(c)) >= FEWEST_DISTINCT]
     columns = list(sizes)
-    for column in (proxies or {}).values():
+    for column in proxies.values():
         usual = scores(np.asarray(column, float))
         columns += [usual, scores(_unexplained(usual, np.stack(sizes, 1)))]
     weights = np.ones(len(columns))

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 
@@ -80,7 +79,7 @@ class Surrogate:
         self.learned = learned or Learned()
 
     @classmethod
-    def load(cls, folder: Path | None = None, batch_size: int = BATCH_SIZE) -> Self:
+    def load(cls, folder: Path | None = None, batch_size: int = BATCH_SIZE) -> "Surrogate":
         """Open a predictor's folder; None is the built-in one.
 
         Args:
@@ -92,6 +91,10 @@ class Surrogate:
             SurrogateError: Missing, truncated, pickled, or of another version.
         """
         place = folder or BUILTIN
+        if (place / "hub.json").is_file():
+            from surrogate import hub
+
+            return hub.load(place)
         tensors, config = storage.read(place)
         try:
             base = base_from(tensors, config["encoders"], batch_size)
@@ -226,8 +229,10 @@ class Surrogate:
     def save(self, folder: Path) -> None:
         """Write the predictor to a folder; `load` returns one that answers the same to the bit."""
         if not isinstance(self.base, Base):
-            what = "vectors that are not of our own encoders"
-            raise SurrogateError(problem(what, str(folder), "a `Base`", "Save its own way"))
+            from surrogate import hub
+
+            hub.save(self, folder)
+            return
         settings = [asdict(encoder.settings) for encoder in self.base.encoders]
         config = {"encoders": settings, "learned": asdict(self.learned)}
         storage.write(folder, self.base.tensors(), config)

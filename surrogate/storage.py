@@ -17,7 +17,7 @@ from safetensors.numpy import save as save_tensors
 from surrogate.encode import TEXT_VERSION
 from surrogate.errors import SurrogateError, problem
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 PICKLE_STARTS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")
 REMEDY = "Save it again, or leave the folder out to use the built-in predictor"

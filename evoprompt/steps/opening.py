@@ -106,7 +106,7 @@ def _open_rooms(folder: Path, settings: SearchSettings, ledger: Ledger, watch: W
         engine = GrammarEngine(task.shape)
     else:
         engine = open_engine(settings.proposer)
-    surrogate = load_predictor(None)
+    surrogate = load_predictor(settings.surrogate.model)
     for name in ("sources", "graphs", "weights"):
         (folder / name).mkdir(exist_ok=True)
     screener = _start_screener(Screener(settings.screen, task.shape, folder), watch)

@@ -15,6 +15,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     command.add_argument("texts", type=Path, metavar="TEXTS.jsonl")
     command.add_argument("--minutes", type=float, default=10.0)
     command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--without", nargs="*", default=[], metavar="TARGET", help="left out")
     command.add_argument("--out", type=Path, required=True, help="folder for the predictor")
     command.set_defaults(run=run)
 
@@ -33,6 +34,11 @@ def run(options: argparse.Namespace) -> int:
         what, expected = f"{len(texts)} texts", f"at least {FEWEST_TEXTS}"
         action = "Encode more networks"
         raise SurrogateError(problem(what, str(options.texts), expected, action))
+    unknown = sorted(set(options.without) - set(proxies or {}))
+    if unknown:
+        what, expected = f"no target '{unknown[0]}'", f"one of {', '.join(proxies or {})}"
+        raise SurrogateError(problem(what, str(options.texts), expected, "Correct --without"))
+    proxies = {k: v for k, v in (proxies or {}).items() if k not in options.without}
     base = pretrain(texts, proxies, options.minutes, options.seed)
     save_whole(Surrogate(base), options.out)
     print(f"Encoders trained on {len(texts)} texts; written to {options.out}")
