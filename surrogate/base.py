@@ -73,8 +73,8 @@ class Base:
             raw = raw_vectors(
                 self.encoders, [reading(text).positions for text in fresh], self.batch_size
             )
-            projected = (raw - self.projection["mean"]) @ self.projection["basis"]
-            self.known.update(zip(fresh, projected, strict=True))
+            for text, row in zip(fresh, raw - self.projection["mean"], strict=True):
+                self.known[text] = row @ self.projection["basis"]  # together the bits would differ
         return np.stack([self.known[text] for text in texts])
 
     def tensors(self) -> dict[str, np.ndarray]:
