@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 RUN ?= mnist1d-$(shell date +%Y%m%d-%H%M%S)
-MINUTES ?= 30
+MINUTES ?= 12
 
 .PHONY: search test setup search-seeds screen-benchmark screen-soak predictor-benchmark \
 	builtin-proposer builtin-predictor clean
@@ -35,7 +35,8 @@ builtin-proposer: setup
 
 builtin-predictor: setup
 	$(BIN)/python -m evoprompt.commands.predictor_corpus --out runs/corpus/corpus.jsonl
-	$(BIN)/python -m surrogate pretrain runs/corpus/corpus.jsonl --minutes $(MINUTES) --out surrogate/builtin
+	$(BIN)/python -m surrogate pretrain runs/corpus/corpus.jsonl --minutes $(MINUTES) \
+		--without plain nwot_unit --out surrogate/builtin
 
 setup: .venv/installed
 

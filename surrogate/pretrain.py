@@ -40,7 +40,10 @@ def pretrain(
     settings: EncoderSettings | None = None,
     encoders: int = ENCODERS,
 ) -> Base:
-    """Return frozen encoders, each trained for its share of the minutes."""
+    """Return frozen encoders, each trained for its share of the minutes.
+
+    Minutes are those of the processor, so that a busy machine makes no worse encoders.
+    """
     readings = [reading(text) for text in texts]
     short = [i for i, each in enumerate(readings) if len(each.positions) <= LONGEST]
     if len(short) < len(texts):
@@ -113,10 +116,10 @@ def _train(
     optimizer = torch.optim.AdamW(
         encoder.parameters(), lr=LEARNING_RATE, weight_decay=0.01, fused=True
     )
-    start, step, epoch, share = time.monotonic(), 0, 0, 0.0
+    start, step, epoch, share = time.process_time(), 0, 0, 0.0
     while share < 1:
         for chosen in batches(kept, lengths, rng):
-            share = (time.monotonic() - start) / seconds
+            share = (time.process_time() - start) / seconds
             if share >= 1:
                 break
             rate = LEARNING_RATE * min(1.0, (step + 1) / WARMUP) * max(0.02, 1 - share)
