@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from surrogate.features import GRAPH_FEATURES
-from surrogate.model import BATCH_SIZE, Encoder, EncoderSettings, collate
+from surrogate.model import BATCH_POSITIONS, Encoder, EncoderSettings, batches, collate
 from surrogate.positions import Positions
 from surrogate.reading import reading
 
@@ -53,7 +53,7 @@ class Base:
     projection: dict[str, np.ndarray]
     """`mean` and `basis` of the vectors; `centre` and `spread` of the corpus' graph features."""
     digest: str
-    batch_size: int = BATCH_SIZE
+    batch_positions: int = BATCH_POSITIONS
     known: dict[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -71,7 +71,7 @@ class Base:
         fresh = [text for text in dict.fromkeys(texts) if text not in self.known]
         if fresh:
             raw = raw_vectors(
-                self.encoders, [reading(text).positions for text in fresh], self.batch_size
+                self.encoders, [reading(text).positions for text in fresh], self.batch_positions
             )
             for text, row in zip(fresh, raw - self.projection["mean"], strict=True):
                 self.known[text] = row @ self.projection["basis"]  # together the bits would differ
@@ -89,13 +89,11 @@ class Base:
 
 @torch.inference_mode()
 def raw_vectors(
-    encoders: Sequence[Encoder], graphs: Sequence[Positions], batch_size: int = BATCH_SIZE
+    encoders: Sequence[Encoder], graphs: Sequence[Positions], positions: int = BATCH_POSITIONS
 ) -> np.ndarray:
     """Each encoder's vector and what it predicts, side by side, batched by length."""
-    order = sorted(range(len(graphs)), key=lambda i: len(graphs[i]))
     found: list[np.ndarray | None] = [None] * len(graphs)
-    for first in range(0, len(order), batch_size):
-        chosen = order[first : first + batch_size]
+    for chosen in batches([len(graph) for graph in graphs], positions):
         batch = collate([graphs[i] for i in chosen])
         parts = []
         for encoder in encoders:
@@ -131,17 +129,17 @@ def projection_of(
 def make_base(
     encoders: tuple[Encoder, ...],
     projection: dict[str, np.ndarray],
-    batch_size: int = BATCH_SIZE,
+    batch_positions: int = BATCH_POSITIONS,
 ) -> Base:
     """Freeze encoders and name them by their content."""
     base = Base(encoders, projection, "")
     tensors = sorted(base.tensors().items())
     content = b"".join(np.ascontiguousarray(tensor).tobytes() for _, tensor in tensors)
-    return Base(encoders, projection, hashlib.sha256(content).hexdigest(), batch_size)
+    return Base(encoders, projection, hashlib.sha256(content).hexdigest(), batch_positions)
 
 
 def base_from(
-    tensors: dict[str, np.ndarray], settings: Sequence[dict], batch_size: int = BATCH_SIZE
+    tensors: dict[str, np.ndarray], settings: Sequence[dict], batch_positions: int = BATCH_POSITIONS
 ) -> Base:
     """Build encoders from named arrays; KeyError, TypeError, RuntimeError or ValueError if not."""
 
@@ -159,4 +157,4 @@ def base_from(
         raise KeyError("projection")
     if len(projection["spread"]) != GRAPH_FEATURES:
         raise ValueError(f"{len(projection['spread'])} graph features instead of {GRAPH_FEATURES}")
-    return make_base(tuple(encoders), projection, batch_size)
+    return make_base(tuple(encoders), projection, batch_positions)

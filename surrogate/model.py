@@ -13,11 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
 
 from surrogate.features import LINE_FEATURES, TOKENS, VARIANTS
 from surrogate.positions import SLOTS, Positions
 
-BATCH_SIZE = 64
+BATCH_POSITIONS = 512  # of a batch, padding included; more do not fit the cache of one core
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,7 @@ class Layer(nn.Module):
         B, L, D = x_BLD.shape
         qkv = self.project_in(self.norm_attention(x_BLD))
         q, k, v = qkv.view(B, L, 3, self.heads, D // self.heads).permute(2, 0, 3, 1, 4)
-        scores_BHLL = q @ k.transpose(2, 3) * (D // self.heads) ** -0.5 + bias_BHLL
-        seen = scores_BHLL.softmax(-1) @ v
+        seen = scaled_dot_product_attention(q, k, v, attn_mask=bias_BHLL)
         x_BLD = x_BLD + self.project_out(seen.transpose(1, 2).reshape(B, L, D))
         return x_BLD + self.mix(self.norm_mix(x_BLD))
 
@@ -151,3 +151,13 @@ def collate(graphs: Sequence[Positions]) -> Batch:
         exists_BL[b, :length] = True
     arrays = (tokens_BL, variants_BL, merged_BLS, features_BLF, reads_BLL, reaches_BLL, exists_BL)
     return Batch(*map(torch.from_numpy, arrays))
+
+
+def batches(lengths: Sequence[int], positions: int = BATCH_POSITIONS) -> list[list[int]]:
+    """Indices in groups of similar lengths, none of more positions than that but single ones."""
+    groups: list[list[int]] = []
+    for index in sorted(range(len(lengths)), key=lambda i: lengths[i]):
+        if not groups or (len(groups[-1]) + 1) * lengths[index] > positions:
+            groups.append([])
+        groups[-1].append(index)
+    return groups

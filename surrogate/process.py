@@ -17,7 +17,7 @@ from scipy.linalg import cho_solve, cholesky, eigh, solve_triangular
 
 from surrogate.features import CORE
 
-EVIDENCE_LIMIT = 300  # labels that choose among kernels; more change nothing but the time
+EVIDENCE_LIMIT = 200  # labels that choose among kernels; more change nothing but the time
 NOISES = (0.03, 0.1, 0.3, 1.0, 3.0)  # noise variance over signal variance
 LENGTHS = (0.7, 1.2, 2.0)  # in standard deviations of a view
 SHARES = (  # linear in the prior's features; RBF on those, graph features, the vector, counts

@@ -19,10 +19,11 @@ from pathlib import Path
 import numpy as np
 
 from surrogate import process, storage, tune
-from surrogate.base import BATCH_SIZE, Base, VectorSource, base_from
+from surrogate.base import Base, VectorSource, base_from
 from surrogate.encode import Graph
 from surrogate.errors import SurrogateError, problem
 from surrogate.labels import Labels, Scale, Space, make_labels
+from surrogate.model import BATCH_POSITIONS
 from surrogate.reading import reading
 from surrogate.subtrees import count
 from surrogate.tune import Fitted, Inputs, Member
@@ -79,13 +80,13 @@ class Surrogate:
         self.learned = learned or Learned()
 
     @classmethod
-    def load(cls, folder: Path | None = None, batch_size: int = BATCH_SIZE) -> "Surrogate":
+    def load(cls, folder: Path | None = None, one_by_one: bool = False) -> "Surrogate":
         """Open a predictor's folder; None is the built-in one.
 
         Args:
             folder: As `save` writes it.
-            batch_size: Texts that the encoders read at a time. With 1 the answer for a text is the
-                same to the last bit whatever it is asked together with; larger is quicker.
+            one_by_one: Whether the encoders read one text at a time: slower, but then the vector
+                of a text is the same to the last bit, whatever it is asked together with.
 
         Raises:
             SurrogateError: Missing, truncated, pickled, or of another version.
@@ -97,7 +98,7 @@ class Surrogate:
             return hub.load(place)
         tensors, config = storage.read(place)
         try:
-            base = base_from(tensors, config["encoders"], batch_size)
+            base = base_from(tensors, config["encoders"], 0 if one_by_one else BATCH_POSITIONS)
             learned = Learned(**{k: _tuples(v) for k, v in config["learned"].items()})
             lengths = {len(learned.texts), len(learned.accuracies), len(learned.spaces)}
             if len(lengths) > 1 or not all(isinstance(text, str) for text in learned.texts):

@@ -11,7 +11,7 @@ import numpy as np
 
 SETTINGS: dict[str, Any] = {
     "objective": "l2",
-    "learning_rate": 0.05,
+    "learning_rate": 0.07,
     "num_leaves": 15,
     "min_data_in_leaf": 4,
     "bagging_fraction": 0.8,
@@ -23,7 +23,7 @@ SETTINGS: dict[str, Any] = {
     "force_row_wise": True,
     "verbosity": -1,
 }
-TREES = 250
+TREES = 150
 
 
 class Trees:

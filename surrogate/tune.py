@@ -18,7 +18,7 @@ from surrogate.process import Process, Views
 from surrogate.trees import Trees
 
 FEWEST = 20  # labels below which the prior speaks
-FOLDS = 5
+FOLDS = 4
 MEMBERS = ("prior", "trees", "process")
 USUAL = np.array([0.0, 0.3, 0.7])  # the blend before any evidence: facts.md, "The predictor"
 STEP = 0.1  # of the grid of blends

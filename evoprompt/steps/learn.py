@@ -52,7 +52,7 @@ def load_predictor(folder: Path | None) -> Surrogate:
         ModelError: Missing, truncated, pickled, or of another version.
     """
     try:
-        return Surrogate.load(folder, batch_size=1)  # the same bits, whoever is asked beside it
+        return Surrogate.load(folder, one_by_one=True)  # the same bits, whoever is asked beside it
     except SurrogateError as error:
         raise ModelError(str(error)) from error
 

@@ -35,7 +35,7 @@ def family(count: int, seed: int = 0) -> tuple[list[str], np.ndarray]:
 
 @pytest.fixture(scope="module")
 def builtin() -> Surrogate:
-    return Surrogate.load(batch_size=1)  # answers of other batches differ in the last bits
+    return Surrogate.load(one_by_one=True)  # answers of other batches differ in the last bits
 
 
 def test_without_labels_size_speaks_and_the_spread_says_that_nobody_knows(
@@ -168,7 +168,7 @@ def test_failed_trainings_are_survived(builtin: Surrogate) -> None:
 def test_the_same_labels_give_the_same_answers_to_the_bit(builtin: Surrogate) -> None:
     texts, accuracies = family(50)
     first = builtin.fit(texts[:30], list(accuracies[:30]))
-    second = Surrogate.load(batch_size=1).fit(texts[:30], list(accuracies[:30]))
+    second = Surrogate.load(one_by_one=True).fit(texts[:30], list(accuracies[:30]))
     for a, b in zip(first.score(texts), second.score(texts), strict=True):
         assert a.tobytes() == b.tobytes()
     assert first.version == second.version != builtin.version
@@ -177,7 +177,9 @@ def test_the_same_labels_give_the_same_answers_to_the_bit(builtin: Surrogate) ->
 def test_one_at_a_time_the_company_does_not_matter() -> None:
     """A resumed search asks for other batches and must get the same bits."""
     texts, accuracies = family(60)
-    fitted = [Surrogate.load(batch_size=1).fit(texts[:30], list(accuracies[:30])) for _ in range(2)]
+    fitted = [
+        Surrogate.load(one_by_one=True).fit(texts[:30], list(accuracies[:30])) for _ in range(2)
+    ]
     together = fitted[0].score(texts)[0]
     fitted[1].score(texts[55:])
     alone = np.concatenate([fitted[1].score(texts[:50])[0], fitted[1].score(texts[50:])[0]])
@@ -188,7 +190,7 @@ def test_saving_and_loading_keeps_every_answer(builtin: Surrogate, tmp_path: Pat
     texts, accuracies = family(60)
     fitted = builtin.fit(texts[:40], list(accuracies[:40]))
     fitted.save(tmp_path / "v001")
-    loaded = Surrogate.load(tmp_path / "v001", batch_size=1)
+    loaded = Surrogate.load(tmp_path / "v001", one_by_one=True)
     for a, b in zip(fitted.score(texts), loaded.score(texts), strict=True):
         assert a.tobytes() == b.tobytes()
     assert loaded.version == fitted.version
