@@ -137,7 +137,6 @@ class Surrogate:
         self,
         texts: Sequence[str],
         accuracies: Sequence[float],
-        seed: int = 0,
         *,
         tasks: Sequence[str] | None = None,
         fidelities: Sequence[float] | None = None,
@@ -145,10 +144,11 @@ class Surrogate:
     ) -> "Surrogate":
         """Return a predictor that has learned from these labels and no others.
 
+        Nothing is drawn at random but the folds of the trees, and those are always the same.
+
         Args:
             texts: graphs as `encode` writes them.
             accuracies: measured, 0..1, one per training; a text may stand several times.
-            seed: unused; nothing is drawn at random but the folds of the trees, always the same.
             tasks: of each training, if there are several.
             fidelities: how long each was trained, in any unit, if that differs.
             extra: further columns that are known of every network, (N, any).
@@ -156,7 +156,6 @@ class Surrogate:
         Raises:
             SurrogateError: Labels that are none.
         """
-        del seed
         values = _checked(texts, accuracies)
         count = len(texts)
         rows = () if extra is None else tuple(map(tuple, np.asarray(extra, float).tolist()))

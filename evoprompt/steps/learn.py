@@ -27,7 +27,7 @@ def learn_predictor(run: Run, generation: int) -> None:
         trained = [(p.screened, p.accuracy) for p in run.state.trained() if p.screened]
         texts = [figures.text for figures, _ in trained]
         accuracies = [accuracy for _, accuracy in trained if accuracy is not None]
-        fitted = run.surrogate.fit(texts, accuracies, seed=run.seed("predictor") % 2**31)
+        fitted = run.surrogate.fit(texts, accuracies)
         try:
             fitted.save(folder)
         except SurrogateError as error:  # its own word for a disk that is full or not writable

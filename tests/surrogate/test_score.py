@@ -209,7 +209,7 @@ def test_labels_that_are_none_are_refused(
     builtin: Surrogate, accuracies: list[float], message: str
 ) -> None:
     with pytest.raises(SurrogateError, match=message):
-        builtin.fit([text(8), text(16)], accuracies, seed=0)
+        builtin.fit([text(8), text(16)], accuracies)
 
 
 def spoil(folder: Path, case: str) -> None:
