@@ -168,7 +168,7 @@ class Maker:
         missing.sort(key=lambda net: -net.figures.macs)
         task = progress.add_task(label, total=len(nets), completed=len(nets) - len(missing))
         jobs = [self._job(net) for net in missing]
-        if jobs:
+        if jobs and time.monotonic() < end:
             with (
                 Trainer(self.settings.train, self.task) as trainer,
                 (self.folder / "results.jsonl").open("a") as file,
@@ -227,10 +227,10 @@ def main() -> None:
     with Progress(console=Console(stderr=True)) as progress:
         try:
             for number, share in enumerate(WAVES):
+                if time.monotonic() > end and not (folder / f"wave{number}.json").exists():
+                    break
                 nets = maker.wave(number, round(share * given.count), progress)
                 maker.train(nets, progress, f"wave {number}: training", end)
-                if time.monotonic() > end:
-                    break
         finally:
             maker.screener.close()
     rows = maker.rows()
