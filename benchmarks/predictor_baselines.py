@@ -2,8 +2,8 @@
 
 Each takes the text of a network, unfolded to one line per operator, or columns of the table, and
 but for the prior fits boosted trees to the ranks of the labels. They share no features with the
-predictor, so that they stay what they are when it changes. Settings of the trees were chosen on
-cells that are no test cells (`--choose`): 400 trees of 15 leaves at rate .04, columns sampled.
+predictor, so that they stay what they are when it changes. The trees' settings are usual ones (400
+trees of 15 leaves, columns sampled); no test cell was looked at for them.
 """
 
 import re

@@ -7,7 +7,7 @@ Axes: N texts, P principal components.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -68,14 +68,12 @@ class Base:
 
     def vectors(self, texts: Sequence[str]) -> np.ndarray:
         """Projected vectors of texts, (N, P)."""
-        fresh = [text for text in dict.fromkeys(texts) if text not in self.known]
-        if fresh:
-            raw = raw_vectors(
-                self.encoders, [reading(text).positions for text in fresh], self.batch_positions
-            )
-            for text, row in zip(fresh, raw - self.projection["mean"], strict=True):
-                self.known[text] = row @ self.projection["basis"]  # together the bits would differ
-        return np.stack([self.known[text] for text in texts])
+
+        def raw(fresh: Sequence[str]) -> np.ndarray:
+            graphs = [reading(text).positions for text in fresh]
+            return raw_vectors(self.encoders, graphs, self.batch_positions)
+
+        return projected(texts, self.known, self.projection, raw)
 
     def tensors(self) -> dict[str, np.ndarray]:
         """Everything as named arrays."""
@@ -85,6 +83,20 @@ class Base:
             for name, value in encoder.state_dict().items()
         }
         return weights | {f"projection.{k}": v for k, v in self.projection.items()}
+
+
+def projected(
+    texts: Sequence[str],
+    known: dict[str, np.ndarray],
+    projection: Mapping[str, np.ndarray],
+    raw: Callable[[Sequence[str]], np.ndarray],
+) -> np.ndarray:
+    """Projected vectors, (N, P); those that are not known yet are made by `raw` and kept."""
+    fresh = [text for text in dict.fromkeys(texts) if text not in known]
+    if fresh:
+        for text, row in zip(fresh, raw(fresh) - projection["mean"], strict=True):
+            known[text] = row @ projection["basis"]  # all at once the last bits would differ
+    return np.stack([known[text] for text in texts])
 
 
 @torch.inference_mode()

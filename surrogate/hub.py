@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from surrogate import storage
-from surrogate.base import PROJECTED
+from surrogate.base import PROJECTED, projected
 from surrogate.errors import SurrogateError, problem
 from surrogate.score import Learned, Surrogate
 
@@ -178,11 +178,7 @@ class HubEncoder:
 
     def vectors(self, texts: Sequence[str]) -> np.ndarray:
         """Projected vectors of texts, (N, P)."""
-        fresh = [text for text in dict.fromkeys(texts) if text not in self.known]
-        if fresh:
-            raw_ND = self.raw_vectors(fresh) - self.projection["mean"]
-            self.known.update(zip(fresh, raw_ND @ self.projection["basis"], strict=True))
-        return np.stack([self.known[text] for text in texts])
+        return projected(texts, self.known, self.projection, self.raw_vectors)
 
 
 def summed(model: Any, ids_WT: Tensor, mask_WT: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ WARMUP = 100  # steps
 HELD_OUT = 0.05
 ENCODERS = 2
 LONGEST = 200  # positions of a text; few are longer, and they cost most of the time
-PROXY_WEIGHT = 2.0  # all proxies together against all sizes: facts.md, "The predictor"
+PROXY_WEIGHT = 2.0  # all proxies together against all sizes
 FEWEST_DISTINCT = 5  # values of a column worth predicting
 RIDGE = 1e-3
 

@@ -20,7 +20,7 @@ from surrogate.trees import Trees
 FEWEST = 20  # labels below which the prior speaks
 FOLDS = 4
 MEMBERS = ("prior", "trees", "process")
-USUAL = np.array([0.0, 0.3, 0.7])  # the blend before any evidence: facts.md, "The predictor"
+USUAL = np.array([0.0, 0.3, 0.7])  # the blend before any evidence
 STEP = 0.1  # of the grid of blends
 # Rank correlation that a blend must gain to move from the usual one by 1 in each of its weights,
 # times the root of the number of labels: about the standard error of the difference.

@@ -24,7 +24,7 @@ def open_predictor(folder: Path | None, encoder: str | None = None) -> "Surrogat
         what = "this predictor does not use an encoder of Hugging Face"
         expected, action = "one that was fitted with --encoder", "Leave --encoder out, or fit again"
         raise SurrogateError(problem(what, str(folder or "built in"), expected, action))
-    # The encoders are small: 114 texts took 0.5 s of one thread, 8 s of two on a busy machine.
+    # The encoders are small: a second thread costs more than it brings.
     torch.set_num_threads(1)
     return Surrogate.load(folder)
 
