@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from surrogate.features import GRAPH_FEATURES
-from surrogate.model import BATCH_POSITIONS, Encoder, EncoderSettings, batches, collate
+from surrogate.model import BATCH_POSITIONS, Encoder, EncoderSettings, batches, collate, head_bias
 from surrogate.positions import Positions
 from surrogate.reading import reading
 
@@ -107,9 +107,12 @@ def raw_vectors(
     found: list[np.ndarray | None] = [None] * len(graphs)
     for chosen in batches([len(graph) for graph in graphs], positions):
         batch = collate([graphs[i] for i in chosen])
-        parts = []
+        parts, biases = [], {}
         for encoder in encoders:
-            vectors = encoder(batch)
+            heads = encoder.settings.heads
+            if heads not in biases:
+                biases[heads] = head_bias(batch, heads)
+            vectors = encoder(batch, biases[heads])
             parts += [vectors, encoder.predict(vectors)]
         rows = torch.cat(parts, dim=1).double().numpy()
         for index, row in zip(chosen, rows, strict=True):

@@ -12,20 +12,31 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from surrogate.features import DYNAMIC, LINE_FEATURES, Facts, log2, static_features
+from surrogate.features import (
+    DYNAMIC,
+    LINE_FEATURES,
+    TOKENS,
+    VARIANTS,
+    Facts,
+    log2,
+    static_features,
+)
 from surrogate.parse import Line
 
 SLOTS = 4
+NO_ROW = TOKENS + VARIANTS
+"""Where no line is merged: the first row of the merged lines' table, which holds zeros."""
 
 
 @dataclass(frozen=True)
 class Positions:
     """A text as the encoders read it."""
 
-    tokens_L: np.ndarray
-    variants_L: np.ndarray
-    merged_LS: np.ndarray
-    """Token + 1 of the lines told with this one, 0 for none."""
+    rows_LR: np.ndarray
+    """Rows of one table: TOKENS operators, VARIANTS, `NO_ROW`, TOKENS for each slot.
+
+    One each for the line's operator and its variant, one for each slot of merged lines.
+    """
     features_LF: np.ndarray
     reads_LL: np.ndarray
     """True where the row's position reads the column's."""
@@ -33,7 +44,7 @@ class Positions:
     """The same over any number of references."""
 
     def __len__(self) -> int:
-        return len(self.tokens_L)
+        return len(self.rows_LR)
 
 
 def positions(lines: Sequence[Line], facts: Sequence[Facts]) -> Positions:
@@ -49,20 +60,19 @@ def positions(lines: Sequence[Line], facts: Sequence[Facts]) -> Positions:
             if rows[source] != rows[index] or source >= index:
                 reads[rows[index], rows[source]] = True
     features = np.empty((len(kept), LINE_FEATURES), np.float32)
-    merged = np.zeros((len(kept), SLOTS), np.int64)
+    table = np.full((len(kept), 2 + SLOTS), NO_ROW)
     for row, index in enumerate(kept):
         line = lines[index]
         features[row, :-DYNAMIC] = static_features(line.words, line.parameters, line.macs)
         sources, users = min(len(line.sources), 16), min(len(readers[index]), 16)
         features[row, -DYNAMIC:] = (log2(line.repeats - 1) / 4, sources / 4, users / 4)
+        table[row, :2] = facts[index].token, TOKENS + facts[index].variant
         if index in before:
-            merged[row, 0] = 1 + facts[before[index]].token
+            table[row, 2] = NO_ROW + 1 + facts[before[index]].token
         for slot, other in enumerate(behind.get(index, ()), start=1):
-            merged[row, slot] = 1 + facts[other].token
+            table[row, 2 + slot] = NO_ROW + 1 + slot * TOKENS + facts[other].token
     return Positions(
-        tokens_L=np.array([facts[index].token for index in kept]),
-        variants_L=np.array([facts[index].variant for index in kept]),
-        merged_LS=merged,
+        rows_LR=table,
         features_LF=features,
         reads_LL=reads,
         reaches_LL=closure(reads),
