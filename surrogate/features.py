@@ -9,6 +9,7 @@ Axes: L lines.
 import math
 import re
 import zlib
+from array import array
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -29,8 +30,9 @@ OPERATORS = (
 HASHED_OPERATORS = 32  # buckets for operators that are not listed
 VARIANTS = 128  # buckets for attributes that are not numbers
 TOKENS = len(OPERATORS) + HASHED_OPERATORS
+SLOTS = 4  # lines that may be told with another one
+NO_ROW = TOKENS + VARIANTS  # of the tables: no line in a slot; it holds zeros
 LINE_FEATURES = 17
-DYNAMIC = 3  # features of a line that its place in the graph says: repeats, sources, readers
 FREE_OPERATORS = {
     *("BatchNorm", "GroupNorm", "LayerNorm", "InstanceNorm", "Dropout", "Relu", "Gelu", "Swish"),
     *("Elu", "Mish", "LeakyRelu", "Sigmoid", "Tanh", "HardSwish", "HardSigmoid", "Selu", "Celu"),
@@ -61,15 +63,21 @@ _MOVES = len(GROUPS) - 1
 _GROUP = {op: number for number, group in enumerate(GROUPS) for op in group}
 _INDEX = {op: index for index, op in enumerate(OPERATORS)}
 _NUMERIC = set("ksdgp")
+_NUMBER = re.compile(r"#[\d.e-]+")
+_NO_ROWS = (NO_ROW,) * SLOTS
 
 
 class Facts(NamedTuple):
     """What a line says by itself."""
 
     token: int
-    variant: int
-    label: int
-    """Digest of operator and attributes, without widths and shapes."""
+    rows: bytes
+    """Of the encoders' tables, (2 + SLOTS,) int64: operator, variant, no merged lines."""
+    label: bytes
+    """Digest of operator and attributes, without widths and shapes; one uint64."""
+    references: bytes
+    """Lines back, int64; 0 is the graph input."""
+    reference_count: int
     group: int
     """Its kind in `GROUPS`; one more than the last for all others."""
     is_free: bool
@@ -78,7 +86,8 @@ class Facts(NamedTuple):
     is_grouped: bool
     kernel: int
     stride: int
-    dilation: int
+    reach: int
+    """Positions that its window adds to a receptive field."""
     width: int
     spatial: int
     """Positions of the output map; 0 for a vector."""
@@ -92,35 +101,39 @@ def log2(value: float) -> float:
 @lru_cache(maxsize=65_536)
 def facts_of(words: Words) -> Facts:
     """The facts of a line; unseen operators and attributes share hashed buckets."""
-    op, flags = words.op, dict(words.attributes)
+    op, named = words.op, [(k, v) for k, v in words.attributes if k != "folded"]
     token = _INDEX.get(op)
     if token is None:
         token = len(OPERATORS) + zlib.crc32(op.encode()) % HASHED_OPERATORS
-    rest = " ".join(f"{k}{v}" for k, v in words.attributes if k not in _NUMERIC and k != "folded")
-    rest = re.sub(r"#[\d.e-]+", "#", rest)
-    written = " ".join([op, *(f"{k}{v}" for k, v in words.attributes if k != "folded")])
+    rest = " ".join([f"{k}{v}" for k, v in named if k not in _NUMERIC])
+    rest = _NUMBER.sub("#", rest) if "#" in rest else rest
+    variant = 1 + zlib.crc32(rest.encode()) % (VARIANTS - 1) if rest else 0
+    written = " ".join([op, *[f"{k}{v}" for k, v in named]])
     kernel, stride, dilation = (words.numbers(key) for key in "ksd")
+    size = kernel[0] if kernel else 0
     is_conv = op.startswith("Conv") and words.channels is not None
     return Facts(
         token=token,
-        variant=1 + zlib.crc32(rest.encode()) % (VARIANTS - 1) if rest else 0,
-        label=zlib.crc32(written.encode()),
+        rows=array("q", (token, TOKENS + variant, *_NO_ROWS)).tobytes(),
+        label=array("Q", (zlib.crc32(written.encode()),)).tobytes(),
+        references=array("q", words.references).tobytes(),
+        reference_count=len(words.references),
         group=_GROUP.get(op, len(GROUPS)),
         is_free=op in FREE_OPERATORS,
         is_weighted=words.channels is not None,
         is_conv=is_conv,
-        is_grouped=is_conv and "g" in flags,
-        kernel=kernel[0] if kernel else 0,
+        is_grouped=is_conv and any(key == "g" for key, _ in named),
+        kernel=size,
         stride=stride[0] if stride else 1,
-        dilation=dilation[0] if dilation else 1,
+        reach=(size - 1) * (dilation[0] if dilation else 1),
         width=words.channels[1] if words.channels else 0,
         spatial=math.prod(words.shape[1:]) if len(words.shape) > 1 else 0,
     )
 
 
 @lru_cache(maxsize=65_536)
-def static_features(words: Words, parameters: int, macs: int) -> np.ndarray:
-    """The sizes of one line that its own words and cost say, each about 0..2."""
+def static_features(words: Words, parameters: int, macs: int) -> bytes:
+    """The sizes of one line that its own words and cost say, each about 0..2; float32."""
     channels = words.channels or (0, words.shape[0])
     kernel, stride, dilation = (words.numbers(key) for key in "ksd")
     values = (
@@ -128,7 +141,7 @@ def static_features(words: Words, parameters: int, macs: int) -> np.ndarray:
         log2(channels[1]),
         log2(math.prod(words.shape[1:])),
         log2(words.shape[-1]),
-        log2(math.prod(words.shape)),
+        log2(words.elements),
         log2(parameters) / 2,
         log2(macs) / 3,
         kernel[0] if kernel else 0,
@@ -139,21 +152,24 @@ def static_features(words: Words, parameters: int, macs: int) -> np.ndarray:
         2.0 * len(words.weight_sizes),
         2.0 * words.shared_count,
     )
-    return np.array(values, np.float32) / 8
+    return (np.array(values, np.float32) / 8).tobytes()
+
+
+@lru_cache(maxsize=4096)
+def place_features(repeats: int, sources: int, readers: int) -> bytes:
+    """The features of a line that its place in the graph says; float32."""
+    values = (log2(repeats - 1) / 4, min(sources, 16) / 4, min(readers, 16) / 4)
+    return np.array(values, np.float32).tobytes()
 
 
 def graph_features(parsed: Parsed, facts: Sequence[Facts]) -> np.ndarray:
     """The vector of a graph; the first `CORE` entries are what the prior knows."""
     lines = parsed.lines
     repeats = [line.repeats for line in lines]
-    parameters = sum(line.parameters * line.repeats for line in lines)
-    macs = sum(line.macs * line.repeats for line in lines)
-    activations = sum(line.elements * line.repeats for line in lines)
-    weighted, layers, field = _paths(lines, facts)
-    shortest, wide, branches = _further_paths(lines, facts)
+    paths = _paths(lines, facts)
     convs = [(fact, count) for fact, count in zip(facts, repeats, strict=True) if fact.is_conv]
-    grouped = sum(count for fact, count in convs if fact.is_grouped)
-    plain = sum(count for _, count in convs) - grouped
+    grouped = sum([count for fact, count in convs if fact.is_grouped])
+    plain = sum([count for _, count in convs]) - grouped
     widths = [fact.width for fact in facts if fact.is_weighted] or [0]
     kernels = [fact.kernel for fact, _ in convs] or [0]
     last = next((fact.spatial for fact in reversed(facts) if fact.spatial), 1)
@@ -161,55 +177,81 @@ def graph_features(parsed: Parsed, facts: Sequence[Facts]) -> np.ndarray:
     counts = [0] * (len(GROUPS) + 1)
     for fact, count in zip(facts, repeats, strict=True):
         counts[fact.group] += count
-    parameters, macs = log2(parameters), log2(macs)
+    parameters, macs = log2(parsed.parameters), log2(parsed.macs)
     sizes = (
-        *(weighted, layers, sum(repeats) - 1, activations, max(widths), min(widths)),
-        *(plain, grouped, max(kernels), sum(kernels) / len(kernels), last, head[0] if head else 0),
-        *(field, *counts[:-1]),
+        *(paths.weighted, paths.layers, sum(repeats) - 1, parsed.activations),
+        *(max(widths), min(widths), plain, grouped, max(kernels), sum(kernels) / len(kernels)),
+        *(last, head[0] if head else 0, paths.field, *counts[:-1]),
     )
-    deep = (log2(shortest), log2(wide), branches)
+    deep = (log2(paths.shortest), log2(paths.wide), paths.routes)
     return np.array([parameters, macs, macs - parameters, *map(log2, sizes), *deep])
 
 
-def _further_paths(lines: Sequence[Line], facts: Sequence[Facts]) -> tuple[int, int, float]:
-    """Weighted operators on the shortest path; wide windows on the longest; log of all paths.
+class _Paths(NamedTuple):
+    """What paths from the input to a line are like."""
 
-    A repeated join multiplies the paths in every repetition.
-    """
-    shortest, wide, paths = [0] * len(lines), [0] * len(lines), [0.0] * len(lines)
+    weighted: int = 0
+    """Weighted operators on the longest path; repetitions are unrolled here and below."""
+    layers: int = 0
+    """Operators that compute on the longest path."""
+    shortest: int = 0
+    """Weighted operators on the shortest path."""
+    wide: int = 0
+    """Weighted operators with wide windows on the longest path."""
+    routes: float = 0.0
+    """Logarithm of the number of paths; a repeated join multiplies it in every repetition."""
+    field: float = 1.0
+    """Positions that the longest chain of windows sees."""
+    step: float = 1.0
+    """Positions from one window to the next."""
+
+
+def _paths(lines: Sequence[Line], facts: Sequence[Facts]) -> _Paths:
+    """Those to the last line; `weighted` and `layers` are the most of all lines."""
+    known: list[tuple[int, int, int, int, float, float, float]] = []
     for index, (line, fact) in enumerate(zip(lines, facts, strict=True)):
-        before = [source for source in line.sources if source < index]
-        if not before:
-            continue
-        shortest[index] = min([shortest[source] for source in before])
-        wide[index] = max([wide[source] for source in before])
-        most = max([paths[source] for source in before])
-        if len(before) > 1:
-            joined = math.log2(sum([2.0 ** (paths[source] - most) for source in before]))
-            most += line.repeats * joined
-        paths[index] = most
+        _, count, sources, _, _ = line
+        if len(sources) == 1 and sources[0] < index:
+            weighted, layers, shortest, wide, routes, field, step = known[sources[0]]
+        else:
+            before = [known[source] for source in sources if source < index]
+            weighted, layers, shortest, wide, routes, field, step = _joined(before, count)
         if fact.is_weighted:
-            shortest[index] += line.repeats
-            wide[index] += line.repeats * (fact.kernel > 2)
-    return shortest[-1], wide[-1], paths[-1]
+            weighted += count
+            if sources and sources[0] < index:
+                shortest += count
+                wide += count if fact.kernel > 2 else 0
+        if fact.group != _MOVES:
+            layers += count
+        if fact.kernel:
+            field, step = _windows(fact, min(count, 64), field, step)
+        known.append((weighted, layers, shortest, wide, routes, field, step))
+    weighted = max([paths[0] for paths in known])
+    layers = max([paths[1] for paths in known])
+    return _Paths(weighted, layers, *known[-1][2:])
 
 
-def _paths(lines: Sequence[Line], facts: Sequence[Facts]) -> tuple[int, int, float]:
-    """Weighted operators and operators that compute on the longest path; receptive field.
+def _joined(before: Sequence[tuple], count: int) -> tuple:
+    """The paths to a line that reads several others and stands so often."""
+    if not before:
+        return _Paths()
+    if len(before) == 1:
+        return before[0]
+    weighted, layers, shortest, wide, routes, fields, steps = zip(*before, strict=True)
+    most = max(routes)
+    joined = math.log2(sum([2.0 ** (each - most) for each in routes]))
+    window = max(zip(fields, steps, strict=True))
+    return (
+        *(max(weighted), max(layers), min(shortest), max(wide)),
+        *(most + count * joined, *window),
+    )
 
-    Repetitions are unrolled along the path; the field is that of the longest chain of windows.
-    """
-    weighted, layers = [0] * len(lines), [0] * len(lines)
-    fields = [(1.0, 1.0)] * len(lines)
-    for index, (line, fact) in enumerate(zip(lines, facts, strict=True)):
-        before = [source for source in line.sources if source < index]
-        deep = max([weighted[source] for source in before], default=0)
-        long = max([layers[source] for source in before], default=0)
-        field, step = max([fields[source] for source in before], default=(1.0, 1.0))
-        for _ in range(min(line.repeats, 64) if fact.kernel else 0):
-            field += (fact.kernel - 1) * fact.dilation * step
-            step *= fact.stride
-        weighted[index] = deep + (line.repeats if fact.is_weighted else 0)
-        layers[index] = long + (line.repeats if fact.group != _MOVES else 0)
-        fields[index] = (min(field, FIELD_LIMIT), min(step, FIELD_LIMIT))
-    return max(weighted), max(layers), fields[-1][0]
+
+def _windows(fact: Facts, count: int, field: float, step: float) -> tuple[float, float]:
+    """Receptive field and step behind a window that stands so often."""
+    if fact.stride == 1:
+        return min(field + count * fact.reach * step, FIELD_LIMIT), step
+    for _ in range(count):
+        field += fact.reach * step
+        step *= fact.stride
+    return min(field, FIELD_LIMIT), min(step, FIELD_LIMIT)

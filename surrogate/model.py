@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding_bag, scaled_dot_product_attention
 
-from surrogate.features import LINE_FEATURES, TOKENS, VARIANTS
-from surrogate.positions import NO_ROW, SLOTS, Positions
+from surrogate.features import LINE_FEATURES, NO_ROW, SLOTS, TOKENS, VARIANTS
+from surrogate.positions import Positions
 
 BATCH_POSITIONS = 512  # of a batch, padding included; more do not fit the cache of one core
 # Lengths, class position included, are padded to multiples of this: attention over 47 positions

@@ -8,8 +8,10 @@ channel. Malformed texts raise `SurrogateError`.
 import math
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 from surrogate.cost import GATES
 from surrogate.errors import SurrogateError, problem
@@ -24,6 +26,7 @@ _HEADER = re.compile(
     r"NET (?P<input>\S+)>(?P<classes>[^\s>]+)(?: task=(?P<task>\S+))?(?: \w+=\w+)*"
 )
 _NUMBERED = re.compile(r"([ksdgpai])(-?[\dx-]+)")
+_CHANNELS = re.compile(r"(\d+)>(\d+)")
 _DIM = re.compile(r"(\d*)(B?)([+-]\d+)?")
 
 
@@ -43,6 +46,11 @@ class Words:
     is_given: bool = False
     """Whether the weights of a layer are other than its attributes say, and all written."""
 
+    @cached_property
+    def elements(self) -> int:
+        """Numbers in the output, for one example."""
+        return math.prod(self.shape)
+
     def get(self, key: str, default: str = "") -> str:
         """The text of an attribute."""
         return next((value for name, value in self.attributes if name == key), default)
@@ -52,23 +60,17 @@ class Words:
         return tuple(int(part) for part in self.get(key).split("x") if part.lstrip("-").isdigit())
 
 
-@dataclass(frozen=True, eq=False)
-class Line:
-    """One folded line of a graph; the same object in all texts where it stands so."""
+class Line(NamedTuple):
+    """One folded line of a graph."""
 
     words: Words
     repeats: int
     sources: tuple[int, ...]
-    """Positions (in the folded list) that it reads, over all repetitions."""
+    """Positions (in the folded list) that it reads, over all repetitions, ascending."""
     parameters: int
     """Of one repetition."""
     macs: int
     """Of one repetition, for one example."""
-
-    @cached_property
-    def elements(self) -> int:
-        """Numbers in the output, for one example."""
-        return math.prod(self.words.shape)
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class Parsed:
     lines: tuple[Line, ...]
     classes: int
     task: str = ""
-    order: tuple[int, ...] = ()
+    order: Sequence[int] = ()
     """Which folded line each unfolded one is."""
 
     @cached_property
@@ -99,7 +101,7 @@ class Parsed:
     @property
     def activations(self) -> int:
         """Numbers in all outputs together, for one example."""
-        return sum(line.elements * line.repeats for line in self.lines)
+        return sum(line.words.elements * line.repeats for line in self.lines)
 
 
 def parse(text: str) -> Parsed:
@@ -108,10 +110,10 @@ def parse(text: str) -> Parsed:
     header = _HEADER.fullmatch(rows[0]) if rows else None
     if header is None or len(rows) < 2:
         raise _bad(rows[0] if rows else "", "a text as `python -m surrogate encode` prints it")
-    source = _line(read_header(header["input"]), 1, (), ())
+    source = Line(read_header(header["input"]), 1, (), 0, 0)
     lines, order = _lines(rows[1:], source)
     classes = read_shape(header["classes"])[-1]
-    return Parsed(tuple(lines), classes, header["task"] or "", tuple(order))
+    return Parsed(tuple(lines), classes, header["task"] or "", order)
 
 
 def _bad(line: str, expected: str) -> SurrogateError:
@@ -179,10 +181,12 @@ def _placed(words: list[Words], order: list[int], index: int, block: tuple[int, 
     first = words[read[0]].shape if read else ()
     if count > 1:
         for distance in own.references:
-            for again in range(1, min(count - 1, -(-(distance - place) // period)) + 1):
-                read.append(order[index + again * period - distance])
-    sources = (read[0],) if len(read) == 1 else tuple(sorted(set(read)))
-    return _line(own, count, sources, first)
+            if distance > place:
+                for again in range(1, min(count - 1, -(-(distance - place) // period)) + 1):
+                    read.append(order[index + again * period - distance])
+    sources = tuple(read) if len(read) < 2 else tuple(sorted(set(read)))
+    parameters, macs = _cost(own, first)
+    return Line(own, count, sources, parameters, macs)
 
 
 def _nested(rows: list[str], source: Line) -> tuple[list[Line], list[int]]:
@@ -203,15 +207,11 @@ def _nested(rows: list[str], source: Line) -> tuple[list[Line], list[int]]:
         if read and not sources[place]:
             first[place] = words[read[0]].shape
         sources[place].update(read)
-    places = range(1, len(words))
-    rest = [_line(words[i], repeats[i], tuple(sorted(sources[i])), first[i]) for i in places]
+    rest = [
+        Line(words[i], repeats[i], tuple(sorted(sources[i])), *_cost(words[i], first[i]))
+        for i in range(1, len(words))
+    ]
     return [source, *rest], order
-
-
-@lru_cache(maxsize=65_536)
-def _line(words: Words, repeats: int, sources: tuple[int, ...], first: tuple[int, ...]) -> Line:
-    """A line, made once for all texts in which it stands so; `first` is what it reads first."""
-    return Line(words, repeats, sources, *_cost(words, first))
 
 
 @lru_cache(maxsize=4096)
@@ -229,20 +229,21 @@ def read_words(row: str) -> Words:
     attributes, references, weights = [], [], []
     channels, shared = None, 0
     for word in rest[:-1]:
+        letter = word[:1]
         if word == "IN":
             references.append(0)
-        elif match := _REFERENCE.fullmatch(word):
+        elif letter == "^" and (match := _REFERENCE.fullmatch(word)):
             references.append(int(match[1]))
-        elif match := _SHARED.fullmatch(word):
+        elif letter == "=" and _SHARED.fullmatch(word):
             shared += 1
-        elif match := _WEIGHT.fullmatch(word):
+        elif letter == "W" and (match := _WEIGHT.fullmatch(word)):
             weights.append(_weight_size(match))
-        elif match := re.fullmatch(r"(\d+)>(\d+)", word):
-            channels = int(match[1]), int(match[2])
-        elif match := _NUMBERED.fullmatch(word):
+        elif letter in "ksdgpai" and (match := _NUMBERED.fullmatch(word)):
             attributes.append((match[1], match[2]))
+        elif match := _CHANNELS.fullmatch(word):
+            channels = int(match[1]), int(match[2])
         elif word != "()":
-            is_long = ":=" in word and word[0] != "#"
+            is_long = ":=" in word and letter != "#"
             key, _, value = word.partition(":=" if is_long else "=")
             attributes.append((key, value))
     return Words(
@@ -277,6 +278,7 @@ def read_shape(text: str) -> tuple[int, ...]:
     return tuple(sizes) or (1,)
 
 
+@lru_cache(maxsize=65_536)
 def _cost(words: Words, first: tuple[int, ...]) -> tuple[int, int]:
     """Parameters and multiply-accumulates of one repetition."""
     parameters, macs = _usual_cost(words, first)
@@ -285,7 +287,7 @@ def _cost(words: Words, first: tuple[int, ...]) -> tuple[int, int]:
 
 def _usual_cost(words: Words, first: tuple[int, ...]) -> tuple[int, int]:
     """The same for weights that follow from the attributes."""
-    elements = math.prod(words.shape)
+    elements = words.elements
     extra = sum(words.weight_sizes)
     if words.op in NORMS:
         return _norm_parameters(words), 0

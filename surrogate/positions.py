@@ -4,7 +4,8 @@ An activation, norm or dropout that stands between two lines and has no other re
 of its neighbour (`Relu, Conv, BatchNorm` is one position), which nearly halves the length of most
 networks and with it the time of a score. Everything else is a position of its own. In: `Parsed` and
 the facts of its lines; out: `Positions`, plain arrays.
-Axes: L positions, S slots for merged lines (one before, three behind), F features.
+Axes: L positions, R rows of tables (operator, variant, merged lines: one before, three behind),
+F features.
 """
 
 from collections.abc import Sequence
@@ -13,19 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from surrogate.features import (
-    DYNAMIC,
     LINE_FEATURES,
+    SLOTS,
     TOKENS,
-    VARIANTS,
     Facts,
-    log2,
+    place_features,
     static_features,
 )
 from surrogate.parse import Line
-
-SLOTS = 4
-NO_ROW = TOKENS + VARIANTS
-"""Where no line is merged: the first row of the merged lines' table, which holds zeros."""
 
 
 @dataclass(frozen=True)
@@ -53,40 +49,72 @@ def positions(lines: Sequence[Line], facts: Sequence[Facts]) -> Positions:
     host, before, behind = _hosts(lines, facts, readers)
     kept = [index for index, other in enumerate(host) if index == other]
     place = dict(zip(kept, range(len(kept)), strict=True))
-    rows = [place[other] for other in host]
-    reads = np.zeros((len(kept), len(kept)), bool)
-    for index, line in enumerate(lines):
-        for source in line.sources:
-            if rows[source] != rows[index] or source >= index:
-                reads[rows[index], rows[source]] = True
-    features = np.empty((len(kept), LINE_FEATURES), np.float32)
-    table = np.full((len(kept), 2 + SLOTS), NO_ROW)
-    for row, index in enumerate(kept):
+    parts = []
+    for index in kept:
         line = lines[index]
-        features[row, :-DYNAMIC] = static_features(line.words, line.parameters, line.macs)
-        sources, users = min(len(line.sources), 16), min(len(readers[index]), 16)
-        features[row, -DYNAMIC:] = (log2(line.repeats - 1) / 4, sources / 4, users / 4)
-        table[row, :2] = facts[index].token, TOKENS + facts[index].variant
-        if index in before:
-            table[row, 2] = NO_ROW + 1 + facts[before[index]].token
-        for slot, other in enumerate(behind.get(index, ()), start=1):
-            table[row, 2 + slot] = NO_ROW + 1 + slot * TOKENS + facts[other].token
-    return Positions(
-        rows_LR=table,
-        features_LF=features,
-        reads_LL=reads,
-        reaches_LL=closure(reads),
-    )
+        parts.append(static_features(line.words, line.parameters, line.macs))
+        parts.append(place_features(line.repeats, len(line.sources), len(readers[index])))
+    features = np.frombuffer(b"".join(parts), np.float32).reshape(len(kept), LINE_FEATURES)
+    table = np.frombuffer(bytearray().join([facts[index].rows for index in kept]), np.int64)
+    table = table.reshape(len(kept), 2 + SLOTS)
+    for index, other in before.items():
+        table[place[index], 2] += 1 + facts[other].token
+    for index, others in behind.items():
+        for slot, other in enumerate(others, start=1):
+            table[place[index], 2 + slot] += 1 + slot * TOKENS + facts[other].token
+    reads = _reads(lines, [place[other] for other in host], len(kept))
+    return Positions(table, features, *_matrices(reads))
 
 
-def closure(reads_LL: np.ndarray) -> np.ndarray:
-    """What can be reached over any number of references, by repeated squaring."""
-    reach_LL = reads_LL.astype(np.float32)
-    known = -1
-    while (count := np.count_nonzero(reach_LL)) != known:
-        known = count
-        reach_LL = np.minimum(reach_LL + reach_LL @ reach_LL, 1.0)
-    return reach_LL > 0
+def _reads(lines: Sequence[Line], rows: Sequence[int], count: int) -> list[list[int]]:
+    """Which positions each position reads; `rows` are the positions of the lines."""
+    reads: list[list[int]] = [[] for _ in range(count)]
+    for index, (line, row) in enumerate(zip(lines, rows, strict=True)):
+        for source in line.sources:
+            if rows[source] != row or source >= index:
+                reads[row].append(rows[source])
+    return reads
+
+
+def _matrices(reads: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
+    """References and their closure as (L, L), from sets of bits."""
+    count = len(reads)
+    bits = [1 << place for place in range(count)]
+    direct = []
+    for sources in reads:
+        found = 0
+        for source in sources:
+            found |= bits[source]
+        direct.append(found)
+    width = (count + 7) // 8
+    data = b"".join([found.to_bytes(width, "little") for found in direct + closure(reads)])
+    rows = np.frombuffer(data, np.uint8).reshape(2, count, width)
+    both = np.unpackbits(rows, axis=2, count=count, bitorder="little").view(bool)
+    return both[0], both[1]
+
+
+def closure(reads: Sequence[Sequence[int]]) -> list[int]:
+    """For every position the set, as bits, of what it reaches over any number of references.
+
+    Nearly all read backward: one pass in order settles them. What a repeated block reads of its
+    last repetition stands further on; paths through those few are added as Warshall's algorithm
+    does it (Warshall 1962), with them alone in the middle.
+    """
+    looping = [row for row, sources in enumerate(reads) if sources and max(sources) >= row]
+    held = set(looping)
+    reach = [0] * len(reads)
+    known = [1 << row for row in range(len(reads))]  # what is reached by reading a position
+    for row in [*(row for row in range(len(reads)) if row not in held), *looping]:
+        found = 0
+        for source in reads[row]:
+            found |= known[source]
+        reach[row] = found
+        if row not in held:
+            known[row] |= found
+    for middle in looping:
+        bit, more = 1 << middle, reach[middle]
+        reach = [found | more if found & bit else found for found in reach]
+    return reach
 
 
 def _readers(lines: Sequence[Line]) -> list[list[int]]:

@@ -1,11 +1,10 @@
 """Everything that the predictor takes from a text, read once and kept.
 
-In: a text; out: a `Reading`: positions for the encoders, the graph's features, and the labelled
-edges from which the trees count.
-Axes: L unfolded lines, E edges between them.
+In: a text; out: a `Reading`: positions for the encoders, the graph's features, and the labels and
+references from which the trees count.
+Axes: L unfolded lines, K folded lines, E references of those.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -13,7 +12,7 @@ import numpy as np
 
 from surrogate.errors import TooLongError, problem
 from surrogate.features import facts_of, graph_features
-from surrogate.parse import POSITION_LIMIT, Line, parse
+from surrogate.parse import POSITION_LIMIT, parse
 from surrogate.positions import Positions, positions
 
 KEPT = 8192  # texts
@@ -25,11 +24,14 @@ class Reading:
 
     positions: Positions
     features: np.ndarray
-    labels_L: np.ndarray
-    """Digest of operator and attributes of each unfolded line, uint64."""
-    reader_E: np.ndarray
-    source_E: np.ndarray
-    """The edges between unfolded lines."""
+    order_L: np.ndarray
+    """Which folded line each unfolded one is."""
+    labels_K: np.ndarray
+    """Digest of operator and attributes, uint64."""
+    counts_K: np.ndarray
+    """References of each line."""
+    distances_E: np.ndarray
+    """The references of all folded lines: lines back, 0 for the input."""
 
 
 @lru_cache(maxsize=KEPT)
@@ -46,26 +48,11 @@ def reading(text: str) -> Reading:
         expected = f"at most {POSITION_LIMIT} lines"
         raise TooLongError(problem(what, where, expected, "Score a smaller network"))
     facts = [facts_of(line.words) for line in lines]
-    order_L = np.array(parsed.order)
-    reader_E, source_E = _edges(order_L, lines)
     return Reading(
         positions=positions(lines, facts),
         features=graph_features(parsed, facts),
-        labels_L=np.array([fact.label for fact in facts], np.uint64)[order_L],
-        reader_E=reader_E,
-        source_E=source_E,
+        order_L=np.array(parsed.order),
+        labels_K=np.frombuffer(b"".join([fact.label for fact in facts]), np.uint64),
+        counts_K=np.array([fact.reference_count for fact in facts]),
+        distances_E=np.frombuffer(b"".join([fact.references for fact in facts]), np.int64),
     )
-
-
-def _edges(order_L: np.ndarray, lines: Sequence[Line]) -> tuple[np.ndarray, np.ndarray]:
-    """Reader and source of every edge of the unfolded graph."""
-    back = [line.words.references for line in lines]
-    counts = np.array([len(each) for each in back])
-    counts[0] = 0
-    starts = np.cumsum(counts) - counts
-    flat = np.array([distance for each in back[1:] for distance in each], np.int64)
-    counts_L = counts[order_L]
-    reader_E = np.repeat(np.arange(len(order_L)), counts_L)
-    within_E = np.arange(len(reader_E)) - np.repeat(np.cumsum(counts_L) - counts_L, counts_L)
-    distance_E = flat[np.repeat(starts[order_L], counts_L) + within_E]
-    return reader_E, np.where(distance_E, reader_E - distance_E, 0)

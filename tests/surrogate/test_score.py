@@ -9,8 +9,8 @@ import torch
 
 from surrogate.base import raw_vectors
 from surrogate.errors import SurrogateError, TooLongError
+from surrogate.features import NO_ROW
 from surrogate.model import Encoder, EncoderSettings, collate, head_bias
-from surrogate.positions import NO_ROW
 from surrogate.pretrain import pretrain
 from surrogate.rank import kendall_tau, prior_ranks
 from surrogate.reading import reading
