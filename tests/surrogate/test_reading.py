@@ -8,11 +8,15 @@ from surrogate.reading import reading
 from surrogate.subtrees import count
 
 SHORT = "NET 1x40>10\nConv k3 1>8 IN @8x40\nRelu @8x40\nReduceMean a2 @8\nLinear 8>10 @10"
-REPEATED = "\n".join(
-    ["NET 1x40>10", "Conv k3 1>8 IN @8x40"]
-    + ["x4{", "Conv k3 8>8 @8x40", "Conv k5 8>8 @8x40", "Add ^1 ^3 @8x40", "}"]
-    + ["ReduceMean a2 @8", "Linear 8>10 @10"]
-)
+REPEATED = """NET 1x40>10
+Conv k3 1>8 IN @8x40
+x4{
+Conv k3 8>8 @8x40
+Conv k5 8>8 @8x40
+Add ^1 ^3 @8x40
+}
+ReduceMean a2 @8
+Linear 8>10 @10"""
 
 
 @pytest.mark.parametrize("seed", range(20))
