@@ -14,8 +14,8 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from surrogate.features import GRAPH_FEATURES
 from surrogate.model import BATCH_POSITIONS, Encoder, EncoderSettings, batches, collate, head_bias
+from surrogate.paths import FEATURES
 from surrogate.positions import Positions
 from surrogate.reading import reading
 
@@ -170,6 +170,6 @@ def base_from(
     projection = named("projection.")
     if not encoders or set(projection) != {"mean", "basis", "centre", "spread"}:
         raise KeyError("projection")
-    if len(projection["spread"]) != GRAPH_FEATURES:
-        raise ValueError(f"{len(projection['spread'])} graph features instead of {GRAPH_FEATURES}")
+    if len(projection["spread"]) != FEATURES:
+        raise ValueError(f"{len(projection['spread'])} graph features instead of {FEATURES}")
     return make_base(tuple(encoders), projection, batch_positions)

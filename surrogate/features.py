@@ -56,10 +56,14 @@ GROUPS = (
     {"View", "Transpose", "Slice", "Select", "Gather", "Expand", "Pad"},
 )
 """Kinds of operators that a graph's features count."""
+KINDS = ("windows", "points", "pools", "weights", "activations")
+"""What paths count: weights with and without a window, pools, all weights, activations."""
 CORE = 4  # the first graph features: what the prior knows
-GRAPH_FEATURES = 19 + len(GROUPS)
+GRAPH_FEATURES = 16 + len(GROUPS)
 FIELD_LIMIT = 1e6  # positions of a receptive field
 _MOVES = len(GROUPS) - 1
+_POOLS = {"MaxPool", "AveragePool"}
+_ACTIVATIONS = {"Tanh", "Sigmoid", "HardSigmoid", "Celu", "PRelu"} | GROUPS[5] | GROUPS[6]
 _GROUP = {op: number for number, group in enumerate(GROUPS) for op in group}
 _INDEX = {op: index for index, op in enumerate(OPERATORS)}
 _NUMERIC = set("ksdgp")
@@ -80,6 +84,8 @@ class Facts(NamedTuple):
     reference_count: int
     group: int
     """Its kind in `GROUPS`; one more than the last for all others."""
+    kinds: int
+    """Those of `KINDS` that it is of, a bit each."""
     is_free: bool
     is_weighted: bool
     is_conv: bool
@@ -111,7 +117,10 @@ def facts_of(words: Words) -> Facts:
     written = " ".join([op, *[f"{k}{v}" for k, v in named]])
     kernel, stride, dilation = (words.numbers(key) for key in "ksd")
     size = kernel[0] if kernel else 0
-    is_conv = op.startswith("Conv") and words.channels is not None
+    is_weighted = words.channels is not None
+    is_conv = op.startswith("Conv") and is_weighted
+    is_window = is_conv and size > 1
+    kinds = (is_window, is_weighted and not is_window, op in _POOLS, is_weighted)
     return Facts(
         token=token,
         rows=array("q", (token, TOKENS + variant, *_NO_ROWS)).tobytes(),
@@ -119,8 +128,9 @@ def facts_of(words: Words) -> Facts:
         references=array("q", words.references).tobytes(),
         reference_count=len(words.references),
         group=_GROUP.get(op, len(GROUPS)),
+        kinds=sum([held << bit for bit, held in enumerate((*kinds, op in _ACTIVATIONS))]),
         is_free=op in FREE_OPERATORS,
-        is_weighted=words.channels is not None,
+        is_weighted=is_weighted,
         is_conv=is_conv,
         is_grouped=is_conv and any(key == "g" for key, _ in named),
         kernel=size,
@@ -183,8 +193,7 @@ def graph_features(parsed: Parsed, facts: Sequence[Facts]) -> np.ndarray:
         *(max(widths), min(widths), plain, grouped, max(kernels), sum(kernels) / len(kernels)),
         *(last, head[0] if head else 0, paths.field, *counts[:-1]),
     )
-    deep = (log2(paths.shortest), log2(paths.wide), paths.routes)
-    return np.array([parameters, macs, macs - parameters, *map(log2, sizes), *deep])
+    return np.array([parameters, macs, macs - parameters, *map(log2, sizes)])
 
 
 class _Paths(NamedTuple):
@@ -194,12 +203,6 @@ class _Paths(NamedTuple):
     """Weighted operators on the longest path; repetitions are unrolled here and below."""
     layers: int = 0
     """Operators that compute on the longest path."""
-    shortest: int = 0
-    """Weighted operators on the shortest path."""
-    wide: int = 0
-    """Weighted operators with wide windows on the longest path."""
-    routes: float = 0.0
-    """Logarithm of the number of paths; a repeated join multiplies it in every repetition."""
     field: float = 1.0
     """Positions that the longest chain of windows sees."""
     step: float = 1.0
@@ -208,43 +211,26 @@ class _Paths(NamedTuple):
 
 def _paths(lines: Sequence[Line], facts: Sequence[Facts]) -> _Paths:
     """Those to the last line; `weighted` and `layers` are the most of all lines."""
-    known: list[tuple[int, int, int, int, float, float, float]] = []
+    known: list[tuple[int, int, float, float]] = []
     for index, (line, fact) in enumerate(zip(lines, facts, strict=True)):
         _, count, sources, _, _ = line
         if len(sources) == 1 and sources[0] < index:
-            weighted, layers, shortest, wide, routes, field, step = known[sources[0]]
+            weighted, layers, field, step = known[sources[0]]
         else:
             before = [known[source] for source in sources if source < index]
-            weighted, layers, shortest, wide, routes, field, step = _joined(before, count)
+            weighted = max([paths[0] for paths in before], default=0)
+            layers = max([paths[1] for paths in before], default=0)
+            field, step = max([paths[2:] for paths in before], default=(1.0, 1.0))
         if fact.is_weighted:
             weighted += count
-            if sources and sources[0] < index:
-                shortest += count
-                wide += count if fact.kernel > 2 else 0
         if fact.group != _MOVES:
             layers += count
         if fact.kernel:
             field, step = _windows(fact, min(count, 64), field, step)
-        known.append((weighted, layers, shortest, wide, routes, field, step))
+        known.append((weighted, layers, field, step))
     weighted = max([paths[0] for paths in known])
     layers = max([paths[1] for paths in known])
     return _Paths(weighted, layers, *known[-1][2:])
-
-
-def _joined(before: Sequence[tuple], count: int) -> tuple:
-    """The paths to a line that reads several others and stands so often."""
-    if not before:
-        return _Paths()
-    if len(before) == 1:
-        return before[0]
-    weighted, layers, shortest, wide, routes, fields, steps = zip(*before, strict=True)
-    most = max(routes)
-    joined = math.log2(sum([2.0 ** (each - most) for each in routes]))
-    window = max(zip(fields, steps, strict=True))
-    return (
-        *(max(weighted), max(layers), min(shortest), max(wide)),
-        *(most + count * joined, *window),
-    )
 
 
 def _windows(fact: Facts, count: int, field: float, step: float) -> tuple[float, float]:

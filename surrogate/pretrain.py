@@ -17,8 +17,10 @@ from torch.nn.functional import smooth_l1_loss
 
 from surrogate.base import Base, make_base, projection_of
 from surrogate.model import Encoder, EncoderSettings, collate
+from surrogate.paths import features_of
 from surrogate.positions import Positions
 from surrogate.reading import reading
+from surrogate.unfolded import unfolded
 
 BATCH_SIZE = 32
 LEARNING_RATE = 2e-3
@@ -49,7 +51,7 @@ def pretrain(
     if len(short) < len(texts):
         report(f"{len(texts) - len(short)} texts of more than {LONGEST} positions are left out")
     graphs = [readings[i].positions for i in short]
-    features = np.stack([readings[i].features for i in short])
+    features = features_of([readings[i] for i in short], unfolded([readings[i] for i in short]))
     columns = {name: np.asarray(column)[short] for name, column in (proxies or {}).items()}
     targets_NT, weight_T = targets_of(features, columns)
     found = []

@@ -28,6 +28,8 @@ class Reading:
     """Which folded line each unfolded one is."""
     labels_K: np.ndarray
     """Digest of operator and attributes, uint64."""
+    kinds_K: np.ndarray
+    """What paths count, uint8."""
     counts_K: np.ndarray
     """References of each line."""
     distances_E: np.ndarray
@@ -53,6 +55,7 @@ def reading(text: str) -> Reading:
         features=graph_features(parsed, facts),
         order_L=np.array(parsed.order),
         labels_K=np.frombuffer(b"".join([fact.label for fact in facts]), np.uint64),
+        kinds_K=np.array([fact.kinds for fact in facts], np.uint8),
         counts_K=np.array([fact.reference_count for fact in facts]),
         distances_E=np.frombuffer(b"".join([fact.references for fact in facts]), np.int64),
     )

@@ -24,9 +24,11 @@ from surrogate.encode import Graph
 from surrogate.errors import SurrogateError, problem
 from surrogate.labels import Labels, Scale, Space, make_labels
 from surrogate.model import BATCH_POSITIONS
+from surrogate.paths import features_of
 from surrogate.reading import reading
 from surrogate.subtrees import count
 from surrogate.tune import Fitted, Inputs, Member
+from surrogate.unfolded import Unfolded, unfolded
 
 BUILTIN = Path(__file__).parent / "builtin"
 ONE_SIGMA = 0.6827  # share of a normal distribution within one standard deviation
@@ -251,7 +253,7 @@ class Surrogate:
         base = self.base
         if not texts:
             return process.Scaling(base.feature_mean, base.feature_spread + 1e-6)
-        features = np.stack([reading(text).features for text in texts])
+        features, _ = _read(texts)
         return process.scaling(features, base.feature_spread)
 
     @cached_property
@@ -260,7 +262,7 @@ class Surrogate:
         texts = self._labels.texts
         if len(texts) < tune.FEWEST:
             return Subtrees(np.zeros(0, np.uint64), np.zeros(0), np.zeros(0))
-        counted = count(texts)
+        counted = count(_read(texts)[1])
         columns = counted.of(counted.common)
         spread = columns.std(0)
         alive = np.maximum(spread, 1e-6) * np.sqrt(max(1, (spread > 0).sum()))
@@ -283,11 +285,10 @@ class Surrogate:
         texts = tuple(_text(graph) for graph in graphs)
         if isinstance(space, tuple):
             space = np.full(len(texts), self._space_numbers.get(space, -1))
-        width = len(self.base.feature_spread)
-        features = np.array([reading(text).features for text in texts]).reshape(-1, width)
+        features, lines = _read(texts)
         vectors, counts = np.zeros((len(texts), 1)), np.zeros((len(texts), 0))
         if len(self._labels.texts) >= tune.FEWEST:
-            vectors, counts = self.base.vectors(texts), count(texts).of(self._subtrees.labels)
+            vectors, counts = self.base.vectors(texts), count(lines).of(self._subtrees.labels)
         scaled = (counts - self._subtrees.mean) * self._subtrees.scale
         views = process.views(features, vectors, self._scaling, scaled, space, extra)
         columns = [features, counts] if extra is None else [features, counts, extra]
@@ -314,6 +315,13 @@ class Surrogate:
         reach = self._fitted.factor(space, level) * spread
         scale = self._scale(space)
         return scale.accuracies_of(mean - reach), scale.accuracies_of(mean + reach)
+
+
+def _read(texts: Sequence[str]) -> tuple[np.ndarray, Unfolded]:
+    """Features and unfolded graphs of texts."""
+    readings = [reading(text) for text in texts]
+    graphs = unfolded(readings)
+    return features_of(readings, graphs), graphs
 
 
 def _text(graph: str | Graph) -> str:

@@ -3,16 +3,15 @@
 Every line begins with a label (its operator and attributes, without widths); in each round it takes
 up the labels of what it reads (Shervashidze et al., JMLR 2011, section 3). Counted are the labels
 of all rounds, in the unfolded graph. All texts are worked on at once.
-Axes: N texts, L lines of all texts together, E their edges, K labels; folded lines in `_unfolded`.
+Axes: N texts, L lines of all texts together, E their edges, K labels.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from surrogate.reading import Reading, reading
+from surrogate.unfolded import Unfolded
 
 ROUNDS = 3
 FEWEST_GRAPHS = 2  # a label that fewer labelled graphs have is left out
@@ -47,41 +46,16 @@ class Counted:
         return np.log1p(counts).reshape(self.count, K)
 
 
-def count(texts: Sequence[str]) -> Counted:
+def count(graphs: Unfolded) -> Counted:
     """Relabel all lines of all texts, round by round."""
-    readings = [reading(text) for text in texts]
-    text_L, labels_L, reader_E, source_E = _unfolded(readings)
-    found = [labels_L]
+    found = [graphs.labels_L]
     for _ in range(ROUNDS):
-        told_L = np.zeros(len(labels_L), np.uint64)
-        np.add.at(told_L, reader_E, _mixed(found[-1])[source_E])
+        told_L = np.zeros(len(graphs.labels_L), np.uint64)
+        np.add.at(told_L, graphs.reader_E, _mixed(found[-1])[graphs.source_E])
         found.append(_mixed(found[-1] * np.uint64(3) + told_L))
     keys = np.concatenate([each * np.uint64(4) + np.uint64(r) for r, each in enumerate(found)])
     rounds = ROUNDS + 1
-    return Counted(len(readings), np.tile(text_L, rounds), keys)
-
-
-def _unfolded(
-    readings: Sequence[Reading],
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Text and label of every line of all texts; reader and source of every edge between them."""
-    lengths_N = np.array([len(each.order_L) for each in readings])
-    folded_N = np.array([len(each.labels_K) for each in readings])
-    text_L = np.repeat(np.arange(len(readings)), lengths_N)
-    order_L = np.concatenate([each.order_L for each in readings]) + _starts(folded_N)[text_L]
-    counts_K = np.concatenate([each.counts_K for each in readings])
-    distances = np.concatenate([each.distances_E for each in readings])
-    labels_L = np.concatenate([each.labels_K for each in readings])[order_L]
-    counts_L = counts_K[order_L]
-    reader_E = np.repeat(np.arange(len(order_L)), counts_L)
-    within_E = np.arange(len(reader_E)) - np.repeat(_starts(counts_L), counts_L)
-    distance_E = distances[_starts(counts_K)[order_L][reader_E] + within_E]
-    source_E = np.where(distance_E, reader_E - distance_E, _starts(lengths_N)[text_L][reader_E])
-    return text_L, labels_L, reader_E, source_E
-
-
-def _starts(counts: np.ndarray) -> np.ndarray:
-    return np.cumsum(counts) - counts
+    return Counted(len(graphs.lengths_N), np.tile(graphs.text_L, rounds), keys)
 
 
 def _mixed(values: np.ndarray) -> np.ndarray:

@@ -5,7 +5,8 @@ import pytest
 
 from surrogate.positions import closure
 from surrogate.reading import reading
-from surrogate.subtrees import count
+from surrogate.subtrees import Counted, count
+from surrogate.unfolded import unfolded
 
 SHORT = "NET 1x40>10\nConv k3 1>8 IN @8x40\nRelu @8x40\nReduceMean a2 @8\nLinear 8>10 @10"
 REPEATED = """NET 1x40>10
@@ -17,6 +18,10 @@ Add ^1 ^3 @8x40
 }
 ReduceMean a2 @8
 Linear 8>10 @10"""
+
+
+def counted(*texts: str) -> Counted:
+    return count(unfolded([reading(text) for text in texts]))
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -42,13 +47,13 @@ def test_a_repeated_block_reads_its_last_repetition() -> None:
 
 
 def test_neighbourhoods_are_counted_in_the_unfolded_graph_whatever_the_company() -> None:
-    unfolded = REPEATED.replace("x4{\n", "").replace("}\n", "").split("\n")
-    block = unfolded[2:5]
-    plain = "\n".join([*unfolded[:2], *block * 4, *unfolded[5:]])
-    together = count([SHORT, REPEATED, plain, SHORT])
+    lines = REPEATED.replace("x4{\n", "").replace("}\n", "").split("\n")
+    block = lines[2:5]
+    plain = "\n".join([*lines[:2], *block * 4, *lines[5:]])
+    together = counted(SHORT, REPEATED, plain, SHORT)
     columns = together.of(together.common)
     assert columns.shape[1] > 8
     np.testing.assert_array_equal(columns[1], columns[2])
     np.testing.assert_array_equal(columns[0], columns[3])
-    np.testing.assert_array_equal(columns[1:2], count([REPEATED]).of(together.common))
+    np.testing.assert_array_equal(columns[1:2], counted(REPEATED).of(together.common))
     assert not np.array_equal(columns[0], columns[1])
