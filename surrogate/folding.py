@@ -5,8 +5,6 @@ another. A longer one is folded again, blocks in blocks, until it is that short 
 """
 
 import re
-from bisect import bisect_right
-from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
@@ -38,18 +36,12 @@ def fold(lines: Sequence[str]) -> list[str]:
 
 
 def _folded(lines: Sequence[str]) -> list[str]:
+    letters = {line: chr(number) for number, line in enumerate(dict.fromkeys(lines))}
+    word = "".join([letters[line] for line in lines])
     folded: list[str] = []
-    numbers: dict[str, int] = {}
-    ids = [numbers.setdefault(line, len(numbers)) for line in lines]
-    places: dict[int, list[int]] = defaultdict(list)
-    for place, number in enumerate(ids):
-        places[number].append(place)
     start = 0
     while start < len(lines):
-        same = places[ids[start]]
-        first = bisect_right(same, start)
-        ends = same[first : bisect_right(same, start + LONGEST_BLOCK, first)]
-        saved, period, count = _longest_run(ids, start, ends) if ends else (0, 1, 1)
+        saved, period, count = _longest_run(word, start)
         if saved < FEWEST_SAVED:
             folded.append(lines[start])
             start += 1
@@ -59,19 +51,24 @@ def _folded(lines: Sequence[str]) -> list[str]:
     return folded
 
 
-def _longest_run(ids: list[int], start: int, ends: list[int]) -> tuple[int, int, int]:
+def _longest_run(word: str, start: int) -> tuple[int, int, int]:
     """Saved lines, period and repetitions of the best block that begins here.
 
-    `ends` are the places behind `start`, within reach, where the same line stands again.
+    A letter is a line. Where a repetition saves `FEWEST_SAVED` lines, so many from here stand there
+    again.
     """
     best = (0, 0, 0)
-    for end in ends:
+    head = word[start : start + FEWEST_SAVED]
+    limit = start + LONGEST_BLOCK + FEWEST_SAVED
+    end = word.find(head, start + 1, limit)
+    while end > 0:
         period = end - start
-        block = ids[start:end]
+        block = word[start:end]
         count = 1
-        while ids[start + count * period : start + (count + 1) * period] == block:
+        while word.startswith(block, start + count * period):
             count += 1
         best = max(best, ((count - 1) * period, -period, count))
+        end = word.find(head, end + 1, limit)
     return best[0], -best[1], best[2]
 
 

@@ -36,6 +36,7 @@ from surrogate.wording import (
 __all__ = ["LAYERS", "fold", "unfold", "write"]
 
 _KEPT = 16_384  # spellings of lines that are remembered
+_LINES_KEPT = 16  # whole lines of one spelling
 _PREVIOUS = ["^1"]
 GIVEN = -1  # in place of a number of weights: all operands are written
 
@@ -52,8 +53,8 @@ class _Spelling:
     is_gated: bool
     heads: dict[int, str] = field(default_factory=dict)
     """With the flags of a layer of so many weights."""
-    lines: dict[int, str] = field(default_factory=dict)
-    """The whole line of an operator that reads the line before, by its number of weights."""
+    lines: dict[tuple[int, ...], str] = field(default_factory=dict)
+    """Whole lines, by the number of weights and how far back the operands stand."""
 
 
 _spellings: dict[int, dict[str, _Spelling]] = {}
@@ -64,30 +65,51 @@ def write(
     nodes: list[Node], outputs: list[Ref], sizes: Mapping[str, int], task: str = ""
 ) -> list[str]:
     """One line per node, the header first, nothing folded; `sizes` are those of trained tensors."""
+    weights = _Weights(nodes, sizes, are_distinct=True)
+    lines = _lines(nodes, weights)
+    if weights.read_count > len(sizes):
+        lines = _lines(nodes, _Weights(nodes, sizes, are_distinct=False))
+    return [_header(nodes, outputs, task), *lines]
+
+
+def _lines(nodes: list[Node], weights: "_Weights") -> list[str]:
     kind = nodes[0].types[0]
-    lines = [_header(nodes, outputs, task)]
+    lines: list[str] = []
     known = _spellings.setdefault(kind, {})
-    weights = _Weights(nodes, sizes)
-    place = {nodes[0]: 0}
-    for index in range(1, len(nodes)):
-        node = nodes[index]
+    place: dict[Node, int] = {}
+    for index, node in enumerate(nodes):
         place[node] = index
+        if not index:
+            continue
         spelling = known.get(node.label) or _spelling(node, kind)
-        inputs = node.inputs
+        inputs, count = node.inputs, 0
         shared: list[str] | None = None
         if spelling.is_layer:
-            is_fresh = weights.are_fresh(inputs, index, spelling)
-            shared = [] if is_fresh else weights.own(inputs, index, spelling)
-        if (not shared and not spelling.is_gated and inputs) and (
-            shared is not None or (len(inputs) == 1 and not spelling.is_layer)
-        ):
-            first = inputs[0]
-            if type(first) is Ref and not first.output and place[first.node] == index - 1 > 0:
+            shared = weights.own(inputs, index, spelling)
+            if not shared and shared is not None and not spelling.is_gated:
                 count = len(inputs) - 1
-                lines.append(spelling.lines.get(count) or _whole_line(spelling, count))
-                continue
-        lines.append(_line(node, index, spelling, place, weights, shared))
+                inputs = inputs[:1]
+        key = _distances(inputs, count, index, place)
+        line = spelling.lines.get(key)
+        if line is None:
+            line = _line(node, index, spelling, place, weights, shared)
+            if key and len(spelling.lines) < _LINES_KEPT:
+                spelling.lines[key] = line
+        lines.append(line)
     return lines
+
+
+def _distances(
+    inputs: list[Operand], count: int, index: int, place: dict[Node, int]
+) -> tuple[int, ...]:
+    """What tells the lines of one spelling apart, if they read first outputs only; else empty."""
+    key = [count]
+    for operand in inputs:
+        if type(operand) is not Ref or operand[1]:
+            return ()
+        back = place[operand[0]]
+        key.append(index - back if back else 0)
+    return tuple(key)
 
 
 def _header(nodes: list[Node], outputs: list[Ref], task: str) -> str:
@@ -135,11 +157,6 @@ def _head(spelling: _Spelling, count: int) -> str:
     return head
 
 
-def _whole_line(spelling: _Spelling, count: int) -> str:
-    line = spelling.lines[count] = f"{_head(spelling, count)} {spelling.tail}"
-    return line
-
-
 def _line(
     node: Node,
     index: int,
@@ -183,46 +200,48 @@ def _operand(operand: Operand, index: int, place: dict[Node, int]) -> str:
 class _Weights:
     """Where each weight and each trained tensor was last read."""
 
-    def __init__(self, nodes: list[Node], sizes: Mapping[str, int]) -> None:
+    def __init__(self, nodes: list[Node], sizes: Mapping[str, int], are_distinct: bool) -> None:
         self.uses, self.sizes = places_of_use(nodes), sizes
+        self.are_distinct = are_distinct
+        """Whether every tensor is read once only, so that nothing need be noted."""
+        self.read_count = 0
+        """Tensors read so far; more than there are if that is not so."""
         self.seen: dict[object, tuple[int, int, tuple[int, ...]]] = {}
         """Line, place and shape, by the name of a plain weight or by `Weight.key`."""
         self.parts: dict[str, tuple[int, int, int]] = {}
         """Line, place and number of a tensor among others in one weight."""
 
-    def are_fresh(self, inputs: list[Operand], index: int, spelling: _Spelling) -> bool:
-        """Note the weights of a layer that are all its own and as usual: the short way of `own`."""
-        seen, natural = self.seen, spelling.natural
-        if self.parts or spelling.is_gated or not 0 < len(inputs) <= len(natural) + 1:
-            return False
-        noted: dict[str, tuple[int, int, tuple[int, ...]]] = {}
-        for slot, (operand, (shape, _)) in enumerate(zip(inputs[1:], natural, strict=False), 1):
-            if type(operand) is not Weight or operand.shape != shape or not operand.is_whole:
-                return False
-            name = operand.sources[0]
-            if name in seen or name in noted or len(operand.sources) > 1:
-                return False
-            noted[name] = (index, slot, shape)
-        if type(inputs[0]) is not Ref:
-            return False
-        seen.update(noted)
-        return True
-
     def own(self, inputs: list[Operand], index: int, spelling: _Spelling) -> list[str] | None:
         """Words for the weights of a layer that are as its attributes say; else None."""
-        count = self._regular_count(inputs, spelling)
-        if count is None:
-            return None
-        seen, words, keys = self.seen, [], []
-        for slot in range(1, count + 1):
-            weight = inputs[slot]
-            shape, source_count = spelling.natural[slot - 1]
-            if weight.shape != shape or not weight.is_whole:  # type: ignore[union-attr]
+        natural, count = spelling.natural, len(inputs) - 1
+        if spelling.is_gated:
+            count = sum([type(operand) is Weight for operand in inputs])
+            if count not in (2, 3) or None in inputs:
                 return None
-            sources = weight.sources  # type: ignore[union-attr]
-            is_single = len(sources) == 1
-            key = sources[0] if is_single else weight.key  # type: ignore[union-attr]
-            last = seen.get(key)
+        if not 0 <= count <= len(natural) or type(inputs[0]) is not Ref:
+            return None
+        read_count = 0
+        for slot in range(count):
+            weight, (shape, source_count) = inputs[slot + 1], natural[slot]
+            if type(weight) is not Weight or weight.shape != shape or not weight.is_whole:
+                return None
+            read = len(weight.sources)
+            if read != source_count and self.are_distinct:
+                return None
+            read_count += read
+        self.read_count += read_count
+        if self.are_distinct:
+            return []
+        return self._noted(inputs[1 : count + 1], index, spelling)  # type: ignore[arg-type]
+
+    def _noted(self, weights: list[Weight], index: int, spelling: _Spelling) -> list[str] | None:
+        """The same where weights are shared: each one that stood before is named by its place."""
+        words, keys = [], []
+        for slot, weight in enumerate(weights, start=1):
+            shape, source_count = spelling.natural[slot - 1]
+            sources = weight.sources
+            key = sources[0] if len(sources) == 1 else weight.key
+            last = self.seen.get(key)
             if last is not None:
                 if last[1] != slot or last[2] != shape:
                     return None
@@ -230,27 +249,12 @@ class _Weights:
             elif len(sources) != source_count or self._is_known(sources):
                 return None
             keys.append((key, sources, shape))
-        if count > 1 and len({name for _, names, _ in keys for name in names}) < sum(
-            len(names) for _, names, _ in keys
-        ):
+        names = [name for _, sources, _ in keys for name in sources]
+        if len(weights) > 1 and len(set(names)) < len(names):
             return None
         for slot, (key, sources, shape) in enumerate(keys, start=1):
             self._note(key, sources, (index, slot, shape))
         return words
-
-    def _regular_count(self, inputs: list[Operand], spelling: _Spelling) -> int | None:
-        """How many weights stand behind the one data operand; None for any other order."""
-        if not inputs or type(inputs[0]) is not Ref:
-            return None
-        count = len(inputs) - 1
-        if spelling.is_gated:
-            count = sum([type(operand) is Weight for operand in inputs])
-            is_whole = count in (2, 3) and None not in inputs
-        else:
-            is_whole = count <= len(spelling.natural)
-        if not is_whole or any([type(operand) is not Weight for operand in inputs[1 : count + 1]]):
-            return None
-        return count
 
     def _is_known(self, sources: tuple[str, ...]) -> bool:
         if len(sources) == 1 and not self.parts:
@@ -265,6 +269,7 @@ class _Weights:
 
     def word(self, weight: Weight, index: int, slot: int) -> str:
         """A weight that is written: as the one that it is, or as what it is made of."""
+        self.read_count += len(weight.sources)
         is_plain = weight.is_whole and len(weight.sources) == 1
         key = weight.sources[0] if is_plain else weight.key
         sources = weight.sources
