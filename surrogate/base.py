@@ -77,12 +77,34 @@ class Base:
 
     def tensors(self) -> dict[str, np.ndarray]:
         """Everything as named arrays."""
-        weights = {
-            f"encoder{number}.{name}": value.numpy()
-            for number, encoder in enumerate(self.encoders)
-            for name, value in encoder.state_dict().items()
-        }
-        return weights | {f"projection.{k}": v for k, v in self.projection.items()}
+        projection = {f"projection.{k}": v for k, v in self.projection.items()}
+        return tensors_of(self.encoders, "encoder") | projection
+
+
+def tensors_of(encoders: Sequence[Encoder], kind: str) -> dict[str, np.ndarray]:
+    """The weights of encoders as named arrays, `kind` and a number before each name."""
+    return {
+        f"{kind}{number}.{name}": value.numpy()
+        for number, encoder in enumerate(encoders)
+        for name, value in encoder.state_dict().items()
+    }
+
+
+def encoders_of(
+    tensors: Mapping[str, np.ndarray], settings: Sequence[dict], kind: str
+) -> tuple[Encoder, ...]:
+    """The way back, frozen; TypeError, RuntimeError or ValueError where they do not fit."""
+    encoders = []
+    for number, each in enumerate(settings):
+        encoder = Encoder(EncoderSettings(**each))
+        weights = _named(tensors, f"{kind}{number}.")
+        encoder.load_state_dict({k: torch.from_numpy(v.copy()) for k, v in weights.items()})
+        encoders.append(encoder.eval().requires_grad_(False))
+    return tuple(encoders)
+
+
+def _named(tensors: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
 def projected(
@@ -157,19 +179,10 @@ def base_from(
     tensors: dict[str, np.ndarray], settings: Sequence[dict], batch_positions: int = BATCH_POSITIONS
 ) -> Base:
     """Build encoders from named arrays; KeyError, TypeError, RuntimeError or ValueError if not."""
-
-    def named(prefix: str) -> dict[str, np.ndarray]:
-        return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-
-    encoders = []
-    for number, each in enumerate(settings):
-        encoder = Encoder(EncoderSettings(**each))
-        weights = {k: torch.from_numpy(v.copy()) for k, v in named(f"encoder{number}.").items()}
-        encoder.load_state_dict(weights)
-        encoders.append(encoder.eval().requires_grad_(False))
-    projection = named("projection.")
+    encoders = encoders_of(tensors, settings, "encoder")
+    projection = _named(tensors, "projection.")
     if not encoders or set(projection) != {"mean", "basis", "centre", "spread"}:
         raise KeyError("projection")
     if len(projection["spread"]) != FEATURES:
         raise ValueError(f"{len(projection['spread'])} graph features instead of {FEATURES}")
-    return make_base(tuple(encoders), projection, batch_positions)
+    return make_base(encoders, projection, batch_positions)

@@ -14,17 +14,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import relu, smooth_l1_loss
 
 from surrogate.data import Table
 from surrogate.hub import HubEncoder, digest_of, summed
 from surrogate.labels import make_labels
+from surrogate.ranking_loss import loss_of
 
 BATCH_SIZE = 8  # texts of one process
 LEARNING_RATE = 5e-5
 HEAD_LEARNING_RATE = 1e-3
 WARMUP = 0.1  # of the steps
-MARGIN = 0.2  # scores between two networks that differ by more
 
 
 @dataclass(frozen=True)
@@ -96,15 +95,6 @@ def fine_tune(encoder: HubEncoder, table: Table, steps: int, seed: int = 0) -> T
     digest = digest_of(model, encoder.tokenizer)
     tuned = replace(encoder, model=model, digest=digest, is_tuned=True, known={})
     return Tuned(tuned, is_first, process_count)
-
-
-def loss_of(said_B: Tensor, wanted_B: Tensor, spaces_B: Tensor) -> Tensor:
-    """Error of the scores, and of their order within each space."""
-    error = smooth_l1_loss(said_B, wanted_B)
-    gap_BB = wanted_B[:, None] - wanted_B[None]
-    is_pair_BB = (gap_BB > 0) & (spaces_B[:, None] == spaces_B[None])
-    missing_BB = relu(gap_BB.clamp(max=MARGIN) - (said_B[:, None] - said_B[None]))
-    return error + (missing_BB * is_pair_BB).sum() / is_pair_BB.sum().clamp(min=1)
 
 
 def _rate(step: int, steps: int) -> float:

@@ -1,13 +1,15 @@
 """Learning in a run: labels in, a fitted blend of members out, in well under a second.
 
 Three members say what score a network will get: the prior (its size), boosted trees, and a Gaussian
-process. What is served is a blend of them, its weights chosen by the rank correlation of what each
-says of labels that it has not seen; below `FEWEST` labels the prior speaks alone. Intervals are
-split-conformal, from the same held-out answers.
+process; a fourth, encoders fine-tuned on the labels, where somebody asked for it. What is served is
+a blend of them, its weights chosen by the rank correlation of what each says of labels that it has
+not seen; below `FEWEST` labels the prior speaks alone. Intervals are split-conformal, from the same
+held-out answers.
 Axes: N labels, M queries.
 """
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from scipy.stats import kendalltau, norm
@@ -19,8 +21,9 @@ from surrogate.trees import Trees
 
 FEWEST = 20  # labels below which the prior speaks
 FOLDS = 4
-MEMBERS = ("prior", "trees", "process")
+MEMBERS = ("prior", "trees", "process", "tuned")
 USUAL = np.array([0.0, 0.3, 0.7])  # the blend before any evidence
+USUAL_TUNED = np.array([0.0, 0.2, 0.4, 0.4])  # the same with fine-tuned encoders
 STEP = 0.1  # of the grid of blends
 # Rank correlation that a blend must gain to move from the usual one by 1 in each of its weights,
 # times the root of the number of labels: about the standard error of the difference.
@@ -40,6 +43,8 @@ class Inputs:
     views: Views
     columns: np.ndarray
     """What the trees see, (N, any)."""
+    tuned: np.ndarray | None = None
+    """What fine-tuned encoders say of each, if there are any; of labels, held out."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,8 @@ class Fitted:
             mean_M = mean_M + weight["process"] * said_M
         if self.trees is not None and weight["trees"]:
             mean_M = mean_M + weight["trees"] * self.trees.predict(queries.columns)
+        if queries.tuned is not None:
+            mean_M = mean_M + weight.get("tuned", 0.0) * queries.tuned
         return mean_M, spread_M
 
     def factor(self, space: Space, level: float) -> float:
@@ -110,7 +117,7 @@ def fit(labels: Labels, inputs: Inputs) -> Fitted:
     count = len(labels.texts)
     prior, prior_mean_N, prior_spread_N = _fit_prior(labels, inputs.views)
     if count < FEWEST:
-        members = tuple(Member(name, 0.0, float(name == "prior")) for name in MEMBERS)
+        members = tuple(Member(name, 0.0, float(name == "prior")) for name in MEMBERS[:3])
         misses = _misses(labels, prior_mean_N, prior_spread_N)
         return Fitted(labels, prior, None, None, members, prior_mean_N, prior_spread_N, misses)
     fitted = process.fit(
@@ -121,11 +128,12 @@ def fit(labels: Labels, inputs: Inputs) -> Fitted:
         labels.noise_freedom,
     )
     trees, trees_mean_N = _fit_trees(labels, inputs)
-    said_MN = np.stack([prior_mean_N, trees_mean_N, fitted.left_out_mean_N])
+    held_out = [prior_mean_N, trees_mean_N, fitted.left_out_mean_N]
+    said_MN = np.stack(held_out if inputs.tuned is None else [*held_out, inputs.tuned])
     taus = np.array([_tau(said_N, labels) for said_N in said_MN])
     weights = _blend(said_MN, labels)
     members = tuple(
-        Member(*row) for row in zip(MEMBERS, taus.tolist(), weights.tolist(), strict=True)
+        Member(*row) for row in zip(MEMBERS, taus.tolist(), weights.tolist(), strict=False)
     )
     mean_N, spread_N = weights @ said_MN, fitted.left_out_spread_N
     misses = _misses(labels, mean_N, spread_N)
@@ -175,16 +183,18 @@ def _tau(said_N: np.ndarray, labels: Labels) -> float:
 
 def _blend(said_MN: np.ndarray, labels: Labels) -> np.ndarray:
     """Weights of the members: the usual ones, moved as far as held-out labels justify."""
+    usual = USUAL if len(said_MN) == len(USUAL) else USUAL_TUNED
     caution = CAUTION / np.sqrt(len(labels.texts))
-    best, chosen = -np.inf, USUAL
     parts = round(1 / STEP)
-    for first in range(parts + 1):
-        for second in range(parts + 1 - first):
-            weights = np.array([first, second, parts - first - second]) / parts
-            distance = float(((weights - USUAL) ** 2).sum())
-            worth = _tau(weights @ said_MN, labels) - caution * distance
-            if worth > best:
-                best, chosen = worth, weights
+    best, chosen = -np.inf, usual
+    for weights in product(range(parts + 1), repeat=len(usual) - 1):
+        if sum(weights) > parts:
+            continue
+        blend = np.array([*weights, parts - sum(weights)]) / parts
+        distance = float(((blend - usual) ** 2).sum())
+        worth = _tau(blend @ said_MN, labels) - caution * distance
+        if worth > best:
+            best, chosen = worth, blend
     return chosen
 
 

@@ -2,7 +2,7 @@
 
 The folder appears when everything is done, or not at all. With `--encoder` the vectors come from an
 encoder of Hugging Face; `--fine-tune-encoder N` trains it for N steps first, on as many processes
-as `accelerate launch -m surrogate fit ...` starts.
+as `accelerate launch -m surrogate fit ...` starts. `--fine-tune` teaches our own encoders.
 """
 
 import argparse
@@ -27,6 +27,11 @@ def add(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--out", type=Path, required=True, help="folder for the predictor")
     command.add_argument("--model", type=Path, help="predictor whose encoders are used")
     add_columns(command)
+    command.add_argument(
+        *("--fine-tune",),
+        action="store_true",
+        help="teach copies of the encoders as well; takes minutes, pays from some 200 labels on",
+    )
     command.add_argument("--encoder", help="encoder of Hugging Face, by name or folder")
     command.add_argument(
         *("--fine-tune-encoder",),
@@ -59,13 +64,16 @@ def run(options: argparse.Namespace) -> int:
     if options.fine_tune_encoder and not options.encoder:
         expected, action = "--encoder NAME beside it", "Name the encoder to train"
         raise SurrogateError(problem("no encoder", "--fine-tune-encoder", expected, action))
+    if options.fine_tune and options.encoder:
+        expected, action = "--fine-tune-encoder STEPS", "Use that for an encoder of Hugging Face"
+        raise SurrogateError(problem("--encoder", "--fine-tune", expected, action))
     if options.model and options.encoder:
         expected, action = "one source of vectors", "Leave one of them out"
         raise SurrogateError(problem("two encoders", "--model and --encoder", expected, action))
     table = table_of(options, options.table)
     if options.encoder:
         return _fit_hub(options, table)
-    _finish(open_predictor(options.model), table, options.out)
+    _finish(open_predictor(options.model), table, options.out, options.fine_tune)
     return 0
 
 
@@ -88,14 +96,28 @@ def _fit_hub(options: argparse.Namespace, table: Table) -> int:
     return 0
 
 
-def _finish(start: "Surrogate", table: Table, out: Path) -> None:
+def _finish(start: "Surrogate", table: Table, out: Path, is_fine_tuned: bool = False) -> None:
     fitted = start.fit(
         table.texts, table.accuracies, tasks=table.tasks, fidelities=table.fidelities
     )
+    if is_fine_tuned:
+        fitted = _fine_tuned(fitted)
     save_whole(fitted, out)
     print(f"Predictor {fitted.version} learned {fitted.label_count} labels; written to {out}")
     print(basis(fitted))
     _print_members(fitted)
+
+
+def _fine_tuned(fitted: "Surrogate") -> "Surrogate":
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True)) as bar:
+        task = bar.add_task("fine-tuning", total=1.0)
+        tuned = fitted.fine_tuned(lambda share: bar.update(task, completed=share))
+    if tuned.tuned is None:
+        print(f"Not fine-tuned: {fitted.label_count} labels are too few for it to pay")
+    return tuned
 
 
 def _print_members(fitted: "Surrogate") -> None:

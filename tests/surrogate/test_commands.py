@@ -104,6 +104,14 @@ def test_fit_says_each_members_figure_and_leaves_nothing_beside(
     assert sorted(path.name for path in out.iterdir()) == ["config.json", "model.safetensors"]
 
 
+def test_fit_says_when_fine_tuning_does_not_pay(
+    folder: Path, tmp_path: Path, capsys: Printed
+) -> None:
+    fit = ["fit", str(folder / "table.csv"), "--out", str(tmp_path / "few"), "--fine-tune"]
+    assert main(fit) == 0
+    assert "Not fine-tuned: 24 labels are too few" in capsys.readouterr().out
+
+
 def test_fit_does_not_replace_what_is_no_predictor(
     folder: Path, tmp_path: Path, capsys: Printed
 ) -> None:
@@ -357,6 +365,8 @@ def test_other_mistakes_are_one_line(folder: Path, tmp_path: Path, capsys: Print
     assert "fewer than one" in refused(["nearest", net, "--in", str(folder), "-k", "0"], capsys)
     fit = ["fit", table, "--out", str(tmp_path / "v1")]
     assert "--encoder" in refused([*fit, "--fine-tune-encoder", "3"], capsys)
+    both = [*fit, "--fine-tune", "--encoder", "roberta-base"]
+    assert "--fine-tune-encoder" in refused(both, capsys)
     both = [*fit, "--encoder", "bert", "--model", str(tmp_path)]
     assert "two encoders" in refused(both, capsys)
     assert "no column 'mood'" in refused([*fit, "--task-column", "mood"], capsys)
