@@ -77,8 +77,8 @@ def _measure(
 ) -> None:
     """Make every result that is not in the store."""
     keys = list(_keys(list(sides), given.only))
-    needs_base = [key for key in keys if key.row.startswith("ours")]
-    others = [key for key in keys if not key.row.startswith("ours")]
+    needs_base = [key for key in keys if key.row in jobs.TAUGHT]
+    others = [key for key in keys if key.row not in jobs.TAUGHT]
     is_taught = (setup.base / "config.json").exists()
     context = get_context("spawn")
     with (

@@ -1,7 +1,7 @@
 """One result of the predictor's benchmark, made in a worker process with one thread.
 
 A worker opens the networks once. `measure` makes one result; `teach_base` pre-trains the encoders
-of the rows `ours` and `ours+proxies`, once per folder.
+of the rows `frozen`, `ours` and `ours+proxies`, once per folder.
 """
 
 import os
@@ -28,8 +28,12 @@ from surrogate import encode
 
 BASELINES = (*predictor_baselines.ROWS, "text")
 """What `best_baseline_tau` is the best of."""
-OURS = ("scratch", "shipped", "ours", "ours+proxies")
-ROWS = {"nb201": (*BASELINES, *OURS), "inrun": ("prior", "operators", "wl", "shipped")}
+TAUGHT = ("frozen", "ours", "ours+proxies")
+"""Rows whose encoders the unlabelled cells have taught."""
+ROWS = {
+    "nb201": (*BASELINES, "scratch", "shipped", *TAUGHT),
+    "inrun": ("prior", "operators", "wl", "shipped"),
+}
 LABELS = {"nb201": (50, 100, 500, 1000), "inrun": (20, 40, 80, 160)}
 DRAWS = {"nb201": 5, "inrun": 20}
 HERE = Path(__file__).parent
@@ -38,8 +42,8 @@ CODE = {  # modules whose change makes results of a row out of date
     "scratch": ("predictor_ours.py", "predictor_training.py"),
 }
 PREDICTOR = (
-    *("base", "features", "labels", "model", "parse", "positions", "process", "reading", "score"),
-    *("subtrees", "trees", "tune"),
+    *("base", "features", "finetune", "labels", "model", "parse", "paths", "positions", "process"),
+    *("ranking_loss", "reading", "score", "subtrees", "trees", "tune", "unfolded"),
 )
 """Modules of the package whose change makes results of a fitted predictor out of date."""
 
@@ -117,8 +121,8 @@ def _sides(case: str) -> Sides:
 
 def made_by(key: Key, setup: Setup, space: Space) -> str:
     """What a result depends on: its row's code, the texts, and the encoders if it has any."""
-    if key.row in ("shipped", "ours", "ours+proxies"):
-        folder = setup.base if key.row.startswith("ours") else None
+    if key.row in ("shipped", *TAUGHT):
+        folder = setup.base if key.row in TAUGHT else None
         package = Path(encode.__file__).parent
         modules = [package / f"{name}.py" for name in PREDICTOR]
         return fingerprint(modules, space.texts, predictor_ours.opened(folder).version)
@@ -147,7 +151,8 @@ def _row(key: Key, sides: Sides) -> Callable[[np.ndarray, np.ndarray], Answer]:
         return partial(predictor_ours.scratch, space, seed=key.draw)
     folder = None if key.row == "shipped" else base
     extra = predictor_ours.proxy_inputs(space, pool) if key.row == "ours+proxies" else None
-    return partial(predictor_ours.predictor_row, space, folder=folder, extra=extra)
+    row = partial(predictor_ours.predictor_row, space, folder=folder, extra=extra)
+    return partial(row, is_fine_tuned=key.row == "ours")
 
 
 def teach_base() -> float:

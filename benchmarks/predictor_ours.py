@@ -2,8 +2,9 @@
 
 scratch         the encoder trained on the labels alone, as the plain transformer is
 shipped         the built-in predictor, whose encoders saw the grammar's networks only
-ours            encoders taught by the unlabelled cells: their texts and the table's proxy columns
-ours+proxies    the same with the proxy columns of every cell as further inputs
+frozen          encoders taught by the unlabelled cells: their texts and the table's proxy columns
+ours            the same, copies of the encoders fine-tuned on the labels where that pays
+ours+proxies    `frozen` with the proxy columns of every cell as further inputs
 Cells that share a class with a test cell teach nothing.
 """
 
@@ -58,6 +59,7 @@ def predictor_row(
     test: np.ndarray,
     folder: Path | None,
     extra: np.ndarray | None = None,
+    is_fine_tuned: bool = False,
 ) -> Answer:
     """What the predictor of a folder says after it has learned from the labels."""
     texts = [space.texts[i] for i in test]
@@ -65,6 +67,8 @@ def predictor_row(
     fitted = opened(folder).fit(
         [space.texts[i] for i in train], space.accuracies[train].tolist(), extra=learned
     )
+    if is_fine_tuned:
+        fitted = fitted.fine_tuned()
     mean, _ = fitted.score(texts, extra=asked)
     low, high = fitted.interval(texts, level=0.9, extra=asked)
     return Answer(mean, low, high)
