@@ -11,6 +11,8 @@ Axes: N texts, L lines of all texts, E edges, K kinds, T tilts, C columns of a l
 """
 
 from collections.abc import Sequence
+from functools import reduce
+from itertools import pairwise
 
 import numpy as np
 
@@ -36,56 +38,51 @@ def features_of(readings: Sequence[Reading], graphs: Unfolded) -> np.ndarray:
 
 def path_features(graphs: Unfolded) -> np.ndarray:
     """Logarithms of counts (base 2, of one more) of every text, (N, PATH_FEATURES)."""
-    held_LK = (graphs.kinds_L[:, None] >> np.arange(K) & 1).astype(float)
+    place_L, groups = _schedule(graphs)
+    held_LK = np.empty((len(place_L), K))
+    held_LK[place_L] = graphs.kinds_L[:, None] >> np.arange(K) & 1
     state_LC = np.hstack([-held_LK, held_LK, held_LK, held_LK @ TILTS_TK.T])
-    for alone, joined in _steps(graphs):
-        readers, sources, _ = alone
-        state_LC[readers] += state_LC[sources]
-        if len(joined[0]):
-            _join(state_LC, *joined)
-    state_NC = state_LC[starts(graphs.lengths_N) + graphs.lengths_N - 1]
+    for lines, sources in groups:
+        state_LC[lines] += _joined([state_LC[each] for each in sources])
+    state_NC = state_LC[place_L[starts(graphs.lengths_N) + graphs.lengths_N - 1]]
     state_NC[:, :K] *= -1
     tilted_NT = state_NC[:, _TILTED]
     tilted_NT[:, 1:] -= tilted_NT[:, :1]
     return np.sign(state_NC) * np.log2(1 + np.abs(state_NC))
 
 
-def _join(
-    state_LC: np.ndarray, readers: np.ndarray, sources: np.ndarray, counts: np.ndarray
-) -> None:
-    """Give lines that read several others what those know; the edges of each stand together."""
-    before_EC = state_LC[sources]
-    at = starts(counts)
-    known = np.maximum.reduceat(before_EC, at)
-    known[:, _WALKED] = np.add.reduceat(before_EC[:, _WALKED], at) / counts[:, None]
-    below_ET = before_EC[:, _TILTED] - np.repeat(known[:, _TILTED], counts, axis=0)
-    known[:, _TILTED] += np.log2(np.add.reduceat(np.exp2(below_ET), at))
-    state_LC[readers] += known
+def _joined(before: Sequence[np.ndarray]) -> np.ndarray:
+    """What lines know that read as many others as there are states here, each (L, C)."""
+    if len(before) == 1:
+        return before[0]
+    known_LC = reduce(np.maximum, before)
+    known_LC[:, _WALKED] = sum([each[:, _WALKED] for each in before]) / len(before)
+    top_LT = known_LC[:, _TILTED]
+    known_LC[:, _TILTED] += np.log2(sum([np.exp2(each[:, _TILTED] - top_LT) for each in before]))
+    return known_LC
 
 
-Edges = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Lines that read, what they read, and how many edges each has."""
+def _schedule(graphs: Unfolded) -> tuple[np.ndarray, list[tuple[slice, np.ndarray]]]:
+    """A new place for every line, and the lines in groups that can be worked on together.
 
-
-def _steps(graphs: Unfolded) -> list[tuple[Edges, Edges]]:
-    """The edges of the n-th lines of all texts: lines with one source, and with several."""
+    A group holds the n-th lines of all texts, as far as they read equally many others: a slice of
+    the new places, and what each of its lines reads, (sources, lines).
+    """
     step_L = np.arange(len(graphs.text_L)) - starts(graphs.lengths_N)[graphs.text_L]
     count_L = np.bincount(graphs.reader_E, minlength=len(step_L))
-    parts = []
-    for chosen_L in (count_L == 1, count_L > 1):
-        readers = np.flatnonzero(chosen_L)
-        readers = readers[np.argsort(step_L[readers], kind="stable")]
-        edges = np.flatnonzero(chosen_L[graphs.reader_E])
-        edges = edges[np.argsort(step_L[graphs.reader_E[edges]], kind="stable")]
-        steps = np.arange(1, graphs.lengths_N.max())
-        cuts = np.searchsorted(step_L[readers], steps)
-        edge_cuts = np.searchsorted(step_L[graphs.reader_E[edges]], steps)
-        parts.append(
-            zip(
-                np.split(readers, cuts)[1:],
-                np.split(graphs.source_E[edges], edge_cuts)[1:],
-                np.split(count_L[readers], cuts)[1:],
-                strict=True,
-            )
-        )
-    return list(zip(*parts, strict=True))
+    order_L = np.lexsort((count_L, step_L))
+    place_L = np.empty_like(order_L)
+    place_L[order_L] = np.arange(len(order_L))
+    edges = np.argsort(place_L[graphs.reader_E], kind="stable")
+    source_E = place_L[graphs.source_E[edges]]
+    count_L, step_L = count_L[order_L], step_L[order_L]
+    first_E = starts(count_L)
+    is_new = (np.diff(step_L, prepend=-1) != 0) | (np.diff(count_L, prepend=-1) != 0)
+    bounds = [*np.flatnonzero(is_new).tolist(), len(order_L)]
+    groups = []
+    for low, high in pairwise(bounds):
+        if count := int(count_L[low]):
+            first = first_E[low]
+            sources = source_E[first : first + count * (high - low)].reshape(-1, count)
+            groups.append((slice(low, high), sources.T))
+    return place_L, groups
