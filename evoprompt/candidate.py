@@ -5,6 +5,7 @@ them as JSON. A candidate that fails is a `Rejected` value with a reason from a 
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -69,6 +70,14 @@ class TaskShape:
     name: str
     in_shape: tuple[int, ...]
     num_classes: int
+
+    @property
+    def word(self) -> str:
+        """The name as a graph's text carries it: at most 64 ASCII letters, digits, '.', '-', '_'.
+
+        Whatever else a name has becomes '-'; of a name that has nothing else, nothing is left.
+        """
+        return re.sub(r"[^\w.-]+", "-", self.name, flags=re.ASCII).strip("-.")[:64]
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,8 @@ class Program:
     score: Score | None = None
     why: str | None = None
     accuracy: float | None = None
+    steps: int = 0
+    """Of the training that measured the accuracy."""
     weights_path: str | None = None
 
     @property
@@ -141,6 +143,7 @@ class State:
     def _on_trained(self, event: Event, payload: dict[str, Any]) -> None:
         program = self.programs[payload["candidate"]]
         program.accuracy = payload["accuracy"]
+        program.steps = payload["steps"]
         program.weights_path = payload["weights_path"]
         self.results[payload["graph"], payload["recipe"], payload["seed"]] = program.id
         self.trained_count += not program.is_seed
@@ -148,6 +151,7 @@ class State:
     def _on_known(self, event: Event, payload: dict[str, Any]) -> None:
         program = self.programs[payload["candidate"]]
         program.accuracy = payload["accuracy"]
+        program.steps = self.programs[payload["from"]].steps
         program.weights_path = payload["weights_path"]
         self.cache_hits += 1
 

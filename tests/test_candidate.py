@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from evoprompt.candidate import Reason, Stage, candidate_id, normalise, rejected
+from evoprompt.candidate import Reason, Stage, TaskShape, candidate_id, normalise, rejected
 from evoprompt.chance import derive, generator
 from evoprompt.errors import StorageError
 from evoprompt.storage import write_atomically
@@ -56,3 +56,18 @@ def test_a_folder_that_is_a_file_is_said_so(tmp_path):
     (tmp_path / "graphs").write_text("")
     with pytest.raises(StorageError, match="graphs"):
         write_atomically(tmp_path / "graphs" / "a.onnx", b"")
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [
+        ("mnist1d", "mnist1d"),
+        ("my_data-2.1", "my_data-2.1"),
+        ("my data\n{x5", "my-data-x5"),
+        ("größe", "gr-e"),
+        ("...", ""),
+        ("x" * 100, "x" * 64),
+    ],
+)
+def test_the_word_of_a_task_is_one_that_a_text_may_carry(name, word):
+    assert TaskShape(name, (1, 40), 10).word == word

@@ -1,7 +1,8 @@
 """`evoprompt score FILE...`: what the predictor says of programs and graphs, before any training.
 
-A .py file goes through the screen (in the jail) first; a .onnx file is read as it is. Without
---run only the built-in predictor speaks, which has seen no result of this task and says so.
+A .py file goes through the screen (in the jail) first; a .onnx file is read as it is. With --run
+the answer is for that run's task and length of training. Without it only the built-in predictor
+speaks, which has seen no result of this task and says so.
 """
 
 import tempfile
@@ -9,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from evoprompt.candidate import Rejected
+from evoprompt.candidate import Rejected, TaskShape
 from evoprompt.commands.files import read_program, split_words, task_shape
 from evoprompt.config import ScreenSettings
 from evoprompt.errors import ConfigError, LedgerError
+from evoprompt.ledger import Ledger
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def score_files(files: list[Path], command: ScoreCommand) -> list[Scored]:
 def _screen(sources: list[Path], command: ScoreCommand) -> tuple[dict[Path, bytes], list[Scored]]:
     from evoprompt.screen import Screener
 
-    shape = task_shape(command.task, command.path)
+    shape = _shape_of(command.run) if command.run else task_shape(command.task, command.path)
     graphs: dict[Path, bytes] = {}
     rejected: list[Scored] = []
     with tempfile.TemporaryDirectory() as scratch:
@@ -100,6 +102,19 @@ def _screen(sources: list[Path], command: ScoreCommand) -> tuple[dict[Path, byte
         finally:
             screener.close()
     return graphs, rejected
+
+
+def _shape_of(run: Path) -> TaskShape:
+    """What the programs of a run must map."""
+    with Ledger(run / "ledger.sqlite") as ledger:
+        started = ledger.find(0, "start", 0)
+    if started is None:
+        raise LedgerError(
+            f"{run} is half written: its ledger does not begin with the start of a search. "
+            "Expected a run that has begun. Name another one with --run."
+        )
+    task = started.payload["task"]
+    return TaskShape(task["name"], tuple(task["in_shape"]), task["num_classes"])
 
 
 def _predictor(run: Path | None) -> Path | None:

@@ -1,6 +1,6 @@
 """Trusted code on hostile bytes: is this the graph of one network, and what are its figures?
 
-In: ONNX bytes as a candidate's process submitted them, the task's shape and the limits. Out: one
+In: ONNX bytes as a candidate's process submitted them, the task and the limits. Out: one
 JSON line (why it is rejected, or its figures) and the cleaned ONNX bytes. It runs confined, one
 process for many graphs: nothing of a graph is executed here, and no torch is loaded. Not promised:
 that the graph is what the candidate's code does in training; the graph is the candidate.
@@ -33,7 +33,7 @@ _RANDOM = frozenset(
 def check(payload: bytes) -> bytes:
     """Return a line of JSON and the cleaned ONNX bytes; the entry function of the checking job.
 
-    The payload is a line of JSON (in_shape, num_classes and the limits max_*) and the bytes.
+    The payload is a line of JSON (task, in_shape, num_classes, the limits max_*) and the bytes.
     """
     head, _, graph = payload.partition(b"\n")
     try:
@@ -133,7 +133,7 @@ def _clean(model: onnx.ModelProto) -> None:
 def _derive(model: onnx.ModelProto, job: dict[str, Any]) -> dict[str, Any]:
     """Return the figures; the encoder checks the graph in full, at the batch sizes 1 and 3."""
     try:
-        graph = encode.read(model)
+        graph = encode.read(model, job["task"])
     except BatchError as error:
         raise _fail(Reason.BATCH_DEPENDENT, error) from None
     except encode.GraphError as error:
@@ -170,7 +170,8 @@ def warm() -> None:
     )
     opset = [onnx.helper.make_opsetid("", 20)]
     model = onnx.helper.make_model(graph, opset_imports=opset, ir_version=9)
-    job = {"in_shape": [4], "num_classes": 4, "max_nodes": 1, "max_parameters": 1, "max_macs": 1}
-    report = check(json.dumps(job).encode() + b"\n" + model.SerializeToString())
+    job = {"task": "", "in_shape": [4], "num_classes": 4}
+    limits = {"max_nodes": 1, "max_parameters": 1, "max_macs": 1}
+    report = check(json.dumps(job | limits).encode() + b"\n" + model.SerializeToString())
     if b'"reason"' in report:
         raise RuntimeError(f"the checker rejects a plain graph: {report!r}")

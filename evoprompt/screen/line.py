@@ -75,6 +75,7 @@ class Line:
             "max_parameters": settings.max_parameters,
             "max_macs": settings.max_macs,
         }
+        self._task = shape.word  # for the checker only: a candidate need not know it
         self._limits = Limits(
             settings.seconds_limit, settings.cpu_seconds, settings.memory_mb, _OUTPUT_BYTES
         )
@@ -118,7 +119,7 @@ class Line:
         recorded = _read(outcome, Stage.FORWARD)
         if isinstance(recorded, Rejected):
             return recorded, b""
-        payload = json.dumps(self._job).encode() + b"\n" + recorded[1]
+        payload = json.dumps({**self._job, "task": self._task}).encode() + b"\n" + recorded[1]
         with self._checking:
             outcome = self._checker.run(_CHECK, payload, self._limits)
         checked = _read(outcome, Stage.CHECK)

@@ -24,10 +24,7 @@ def learn_predictor(run: Run, generation: int) -> None:
 
     def make() -> Made:
         started = time.monotonic()
-        trained = [(p.screened, p.accuracy) for p in run.state.trained() if p.screened]
-        texts = [figures.text for figures, _ in trained]
-        accuracies = [accuracy for _, accuracy in trained if accuracy is not None]
-        fitted = run.surrogate.fit(texts, accuracies)
+        fitted = fit_predictor(run)
         try:
             fitted.save(folder)
         except SurrogateError as error:  # its own word for a disk that is full or not writable
@@ -35,7 +32,7 @@ def learn_predictor(run: Run, generation: int) -> None:
         members = {m.name: {"tau": m.tau, "weight": m.weight} for m in fitted.members}
         payload: Json = {
             "version": version,
-            "label_count": len(texts),
+            "label_count": fitted.label_count,
             "members": members,
             **audit(run),
         }
@@ -43,6 +40,22 @@ def learn_predictor(run: Run, generation: int) -> None:
 
     run.once(generation, "learn", 0, make)
     run.surrogate = load_predictor(folder)
+
+
+def fit_predictor(run: Run) -> Surrogate:
+    """Return a predictor that has learned from every result of the run and from nothing else.
+
+    Task and steps stand beside each label. All of a run's are the same, so whoever asks the
+    predictor without naming a task asks for this one.
+    """
+    trained = [(p, p.screened, p.accuracy) for p in run.state.trained()]
+    labels = [(f.text, a, p.steps) for p, f, a in trained if f is not None and a is not None]
+    return run.surrogate.fit(
+        [text for text, _, _ in labels],
+        [accuracy for _, accuracy, _ in labels],
+        tasks=[run.shape.word] * len(labels),
+        fidelities=[steps for _, _, steps in labels],
+    )
 
 
 def load_predictor(folder: Path | None) -> Surrogate:

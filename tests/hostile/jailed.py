@@ -11,6 +11,7 @@ LIMITS = Limits(seconds=2.0, cpu_seconds=1, memory_mb=256, output_bytes=8 << 20)
 PATIENT = Limits(seconds=20.0, cpu_seconds=5, memory_mb=256, output_bytes=8 << 20)
 """For programs that come to their end, also on a busy machine."""
 JOB = {
+    "task": "",
     "in_shape": [4],
     "num_classes": 3,
     "max_parameters": 10**6,

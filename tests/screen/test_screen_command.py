@@ -68,9 +68,9 @@ def test_a_valid_program_is_reported_whole(screened: dict[str, dict], folder: Pa
     assert (report["parameters"], report["macs"], report["depth"]) == (410, 400, 1)
     assert report["latency_ms"] > 0
     assert report["latency_runs"] == 100
-    assert report["text"].startswith("NET 1x40>10\n")
+    assert report["text"].startswith("NET 1x40>10 task=mnist1d\n")
     assert report["reason"] is None
-    graph = read(folder / report["onnx"])
+    graph = read(folder / report["onnx"], "mnist1d")
     assert (graph.hash, graph.text) == (report["graph"], report["text"])
     onnx.checker.check_model(onnx.load(folder / "good.onnx"), full_check=True)
 

@@ -1,6 +1,7 @@
 """From source to a checked graph: weights under their own names, outputs as in torch."""
 
 import errno
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -154,6 +155,24 @@ def test_the_same_source_gives_the_same_record_and_bytes(
     assert path == f"graphs/{candidate_id(source)}.onnx"
     assert (tmp_path / path).read_bytes() == (screener.run_folder / path).read_bytes()
     assert [file.name for file in (tmp_path / "graphs").iterdir()] == [Path(path).name]
+
+
+def test_the_text_names_the_task_which_changes_nothing_else(
+    screener: Screener, tmp_path: Path
+) -> None:
+    source = MIX["attention"]
+    (named,) = screener.screen_all([source])
+    other = Screener(SETTINGS, replace(SHAPE, name="?!"), tmp_path)
+    try:
+        (nameless,) = other.screen_all([source])
+    finally:
+        other.close()
+    assert isinstance(named, Screened)
+    assert named.text.startswith("NET 1x40>10 task=test\n")
+    text = named.text.replace(" task=test", "")
+    assert nameless == replace(named, text=text)
+    path = named.graph_path
+    assert (tmp_path / path).read_bytes() == (screener.run_folder / path).read_bytes()
 
 
 def test_programs_in_other_styles_are_adapted_and_screened(screener: Screener) -> None:

@@ -14,11 +14,11 @@ def test_with_shuffled_labels_the_prior_takes_over(tmp_path, monkeypatch):
     """The labels are shuffled so that the worst network gets the best one's, and so on."""
     honest = Surrogate.fit
 
-    def sabotaged(self, texts, accuracies):
+    def sabotaged(self, texts, accuracies, **spaces):
         order = np.argsort(accuracies)
         shuffled = np.empty(len(order))
         shuffled[order] = np.asarray(accuracies)[order[::-1]]
-        return honest(self, texts, shuffled.tolist())
+        return honest(self, texts, shuffled.tolist(), **spaces)
 
     monkeypatch.setattr(Surrogate, "fit", sabotaged)
     monkeypatch.setattr(tune, "FEWEST", 6)  # else the prior would speak for the predictor anyway
