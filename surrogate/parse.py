@@ -173,14 +173,16 @@ def _placed(words: list[Words], order: list[int], index: int, block: tuple[int, 
     """The line at an unfolded place; `block` is its place in a block, whose length and count."""
     place, period, count = block
     own = words[order[index]]
-    read: list[int] = []
-    for distance in own.references:
-        if distance > index:
-            raise _bad(own.op, "references to lines before it")
-        read.append(order[index - distance] if distance else 0)
+    back = own.references
+    if back and max(back) > index:
+        raise _bad(own.op, "references to lines before it")
+    if len(back) == 1 and (count == 1 or back[0] <= place):
+        source = order[index - back[0]] if back[0] else 0
+        return Line(own, count, (source,), *_cost(own, words[source].shape))
+    read = [order[index - distance] if distance else 0 for distance in back]
     first = words[read[0]].shape if read else ()
     if count > 1:
-        for distance in own.references:
+        for distance in back:
             if distance > place:
                 for again in range(1, min(count - 1, -(-(distance - place) // period)) + 1):
                     read.append(order[index + again * period - distance])
