@@ -101,7 +101,7 @@ class Facts(NamedTuple):
 
 def log2(value: float) -> float:
     """Logarithm to the base 2 of one more than a size."""
-    return math.log2(1 + max(0.0, value))
+    return math.log2(1 + value) if value > 0 else 0.0
 
 
 @lru_cache(maxsize=65_536)

@@ -51,13 +51,17 @@ class Words:
         """Numbers in the output, for one example."""
         return math.prod(self.shape)
 
-    def get(self, key: str, default: str = "") -> str:
-        """The text of an attribute."""
-        return next((value for name, value in self.attributes if name == key), default)
+    @cached_property
+    def named(self) -> dict[str, str]:
+        """The text of each attribute, by its name; the first one counts."""
+        return dict(reversed(self.attributes))
 
     def numbers(self, key: str) -> tuple[int, ...]:
         """The numbers of an attribute such as `k3x5`."""
-        return tuple(int(part) for part in self.get(key).split("x") if part.lstrip("-").isdigit())
+        value = self.named.get(key, "")
+        if value.isdigit():
+            return (int(value),)
+        return tuple([int(part) for part in value.split("x") if part.lstrip("-").isdigit()])
 
 
 class Line(NamedTuple):
