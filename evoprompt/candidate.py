@@ -170,6 +170,15 @@ class Score:
     """Mean rank of log parameters and log MACs among the results and candidates at hand, 0..1."""
     version: str
     """The predictor that said so."""
+    low: float | None = None
+    """Ends of the 90 % interval for the measured accuracy; None in ledgers from before it."""
+    high: float | None = None
+
+    def holds(self, accuracy: float) -> bool | None:
+        """Whether an accuracy lies inside the interval; None if none was recorded."""
+        if self.low is None or self.high is None:
+            return None
+        return self.low <= accuracy <= self.high
 
 
 @dataclass(frozen=True)

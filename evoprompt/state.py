@@ -62,6 +62,8 @@ class AuditPair:
     macs: int
     accuracy: float
     is_reserve: bool
+    is_held: bool | None
+    """Whether the accuracy lies inside the interval that was recorded; None if none was."""
 
 
 @dataclass
@@ -174,14 +176,16 @@ class State:
         """Return belief and measurement of every trained child, in the order of proposing."""
         pairs: list[AuditPair] = []
         for program in self.trained():
-            if program.score and program.screened and program.accuracy is not None:
+            score, accuracy = program.score, program.accuracy
+            if score and program.screened and accuracy is not None:
                 pairs.append(
                     AuditPair(
-                        program.score.mean,
+                        score.mean,
                         program.screened.parameters,
                         program.screened.macs,
-                        program.accuracy,
+                        accuracy,
                         program.why == "reserve",
+                        score.holds(accuracy),
                     )
                 )
         return pairs

@@ -74,7 +74,7 @@ def audit(run: Run) -> Json:
     """Compare predictor and prior on every trained child, and on the random reserve alone.
 
     Both scores are fixed before the training: the predictor's was recorded, the prior's follows
-    from the recorded parameters and MACs.
+    from the recorded parameters and MACs. So is the predictor's interval.
     """
     pairs = run.state.audit_pairs()
     reserve = [pair for pair in pairs if pair.is_reserve]
@@ -85,6 +85,8 @@ def audit(run: Run) -> Json:
         judge = "random"
     elif len(pairs) >= run.settings.surrogate.audit_count and predictor < prior:
         judge = "prior"
+    intervals, held = _held(pairs)
+    intervals_reserve, held_reserve = _held(reserve)
     return {
         "pairs": len(pairs),
         "reserve_pairs": len(reserve),
@@ -92,6 +94,10 @@ def audit(run: Run) -> Json:
         "tau_prior": prior,
         "tau_predictor_reserve": predictor_reserve,
         "tau_prior_reserve": prior_reserve,
+        "interval_count": intervals,
+        "held_count": held,
+        "interval_count_reserve": intervals_reserve,
+        "held_count_reserve": held_reserve,
         "judge": judge,
     }
 
@@ -102,3 +108,9 @@ def _taus(pairs: list[AuditPair]) -> tuple[float, float]:
     priors = prior_ranks(parameters, np.array([pair.macs for pair in pairs]))
     believed = kendall_tau(np.array([pair.mean for pair in pairs]), accuracies)
     return round(believed, 6), round(kendall_tau(priors, accuracies), 6)
+
+
+def _held(pairs: list[AuditPair]) -> tuple[int, int]:
+    """How many intervals were recorded, and how many of them held the accuracy."""
+    known = [pair.is_held for pair in pairs if pair.is_held is not None]
+    return len(known), sum(known)

@@ -13,6 +13,9 @@ from evoprompt.state import Program
 from evoprompt.steps.run import Run
 from surrogate import prior_ranks
 
+INTERVAL = 0.9
+"""Share of measured accuracies that should lie inside the interval recorded with a score."""
+
 
 def screen(run: Run, generation: int, proposed: list[Event]) -> None:
     """Screen the children of one round; the state learns which are valid and new."""
@@ -82,20 +85,22 @@ def score(run: Run, generation: int, proposed: list[Event]) -> None:
     first, last = proposed[0].index, proposed[-1].index
 
     def make() -> list[Event]:
-        means, spreads = run.surrogate.score([_figures(p).text for _, p in fresh])
+        texts = [_figures(p).text for _, p in fresh]
+        means, spreads = run.surrogate.score(texts)
+        lows, highs = run.surrogate.interval(texts, INTERVAL)
         known = [_figures(p) for p in run.state.trained()]
         pool = [_figures(p) for _, p in fresh] + known
         parameters = np.array([figures.parameters for figures in pool])
         priors = prior_ranks(parameters, np.array([figures.macs for figures in pool]))
         events: list[Event] = []
-        for (index, program), mean, spread, prior in zip(
-            fresh, means, spreads, priors, strict=False
-        ):
-            payload = {
+        for place, (index, program) in enumerate(fresh):
+            payload: Json = {
                 "candidate": program.id,
-                "mean": float(mean),
-                "spread": float(spread),
-                "prior": float(prior),
+                "mean": float(means[place]),
+                "spread": float(spreads[place]),
+                "low": float(lows[place]),
+                "high": float(highs[place]),
+                "prior": float(priors[place]),
                 "version": run.state.predictor_version,
             }
             events.append(Event(generation, "score", index, "scored", payload))

@@ -21,7 +21,7 @@ from rich.text import Text
 
 from evoprompt.ledger import Event
 from evoprompt.view.replay import Replay
-from evoprompt.view.words import clean, count, duration, percent, short_count, tau
+from evoprompt.view.words import clean, count, duration, held, percent, short_count, tau
 
 _REFRESHES = 4  # per second
 
@@ -216,6 +216,7 @@ class LiveView:
                 f"{tau(audit.tau_predictor_reserve)} and {tau(audit.tau_prior_reserve)} "
                 f"({audit.pairs} pairs), judge: {clean(audit.judge)}"
             )
+            text += f", {held(audit)}" if held(audit) else ""
             rows.append(("predictor", text))
         if replay.tunings:
             tuning = replay.tunings[-1]

@@ -165,6 +165,12 @@ class Audit:
     tau_prior: float | None
     tau_predictor_reserve: float | None
     tau_prior_reserve: float | None
+    interval_count: int
+    """Pairs whose 90 % interval was recorded with the score; 0 in ledgers from before it."""
+    held_count: int
+    """Accuracies that lie inside it."""
+    interval_count_reserve: int
+    held_count_reserve: int
     judge: str
     seconds: float | None
 

@@ -162,6 +162,8 @@ def _scored(replay: Replay, event: Event) -> None:
         spread=_figure(payload, "spread") or 0.0,
         prior=_figure(payload, "prior") or 0.0,
         version=_text(payload, "version"),
+        low=_figure(payload, "low"),
+        high=_figure(payload, "high"),
     )
     replay.change(payload.get("candidate"), score=score)
 
@@ -250,6 +252,10 @@ def _predictor(replay: Replay, event: Event) -> None:
         tau_prior=_figure(payload, "tau_prior"),
         tau_predictor_reserve=_figure(payload, "tau_predictor_reserve"),
         tau_prior_reserve=_figure(payload, "tau_prior_reserve"),
+        interval_count=payload.get("interval_count") or 0,
+        held_count=payload.get("held_count") or 0,
+        interval_count_reserve=payload.get("interval_count_reserve") or 0,
+        held_count_reserve=payload.get("held_count_reserve") or 0,
         judge=_text(payload, "judge"),
         seconds=event.clock.get("seconds"),
     )

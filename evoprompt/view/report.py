@@ -153,6 +153,7 @@ def _work_headlines(history: History) -> list[Headline]:
     audit = history.audits[-1] if history.audits else None
     if audit and audit.tau_predictor is not None:
         note = f"prior {words.tau(audit.tau_prior)}, {audit.pairs} pairs; judge: {audit.judge}"
+        note += f"; {words.held(audit)}" if words.held(audit) else ""
         shown.append(Headline(words.tau(audit.tau_predictor), "predictor's Kendall tau", note))
     tried = [t for t in history.tunings if t.promoted is not None]
     if tried:

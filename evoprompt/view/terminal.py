@@ -19,6 +19,7 @@ from evoprompt.view.words import (
     clean,
     count,
     duration,
+    held,
     line,
     origin,
     percent,
@@ -176,6 +177,7 @@ def _print_learning(history: History, console: Console) -> None:
             f"{tau(audit.tau_predictor_reserve)} and {tau(audit.tau_prior_reserve)} "
             f"on {audit.reserve_pairs}; judge {clean(audit.judge)}"
         )
+        words += f"; {held(audit)}" if held(audit) else ""
         _say(console, "predictor", words)
     for tuning in history.tunings:
         verdict = {True: "promoted", False: "refused", None: "not tuned"}[tuning.promoted]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from evoprompt.config import PRESETS
-from evoprompt.view.records import Candidate
+from evoprompt.view.records import Audit, Candidate
 
 _ESCAPES = re.compile(
     r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_].*?(?:\x07|\x1b\\|$)|[ -/]*[0-~])", re.DOTALL
@@ -80,6 +80,16 @@ def duration(seconds: float | None) -> str:
     if minutes < 60:
         return f"{minutes} min {rest:02d} s"
     return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def held(audit: Audit) -> str:
+    """How many results lay inside the interval that was recorded; empty where none was."""
+    if not audit.interval_count:
+        return ""
+    words = f"90 % intervals held {audit.held_count} of {audit.interval_count} results"
+    if audit.interval_count_reserve:
+        words += f", by lot {audit.held_count_reserve} of {audit.interval_count_reserve}"
+    return words
 
 
 def moment(seconds: object) -> str:

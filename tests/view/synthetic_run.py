@@ -172,7 +172,7 @@ class Builder:
             mean = self.sizes[candidate][2] + self.rng.gauss(0, 0.04 / g)
             self.add(g, "score", index[candidate], "scored", {
                 "candidate": candidate, "mean": mean, "spread": 0.03, "prior": 0.5,
-                "version": f"v{g:03d}"})  # fmt: skip
+                "low": mean - 0.05, "high": mean + 0.05, "version": f"v{g:03d}"})  # fmt: skip
         self.choose(g, options)
 
     def choose(self, g: int, options: list[str]) -> None:
@@ -234,6 +234,8 @@ class Builder:
             "reserve_pairs": 2 * g, "tau_predictor": rank, "tau_prior": 0.31 + 0.01 * g,
             "tau_predictor_reserve": None if g == 1 else rank - 0.1,
             "tau_prior_reserve": float("nan") if g == 1 else 0.28,
+            "interval_count": pairs, "held_count": pairs - g,
+            "interval_count_reserve": 2 * g, "held_count_reserve": 2 * g - 1,
             "judge": "prior" if g == 2 else "predictor"}, seconds=1.5)  # fmt: skip
         promoted = None if g == 1 else g % 2 == 0
         previous = self.version
@@ -282,3 +284,11 @@ def write_run(folder: Path, builder: Builder, events: list[Event]) -> Path:
     with Ledger.create(folder / "ledger.sqlite") as ledger:
         ledger.record(events)
     return folder
+
+
+def without_intervals(event: Event) -> Event:
+    """The event as ledgers had it before an interval was recorded with each score."""
+    gone = {"low", "high"} if event.kind == "scored" else set()
+    gone |= {name for name in event.payload if name.startswith(("interval_", "held_count"))}
+    payload = {name: value for name, value in event.payload.items() if name not in gone}
+    return replace(event, payload=payload)

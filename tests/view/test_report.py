@@ -60,6 +60,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_run(tmp_path_factory.mktemp("runs") / "first", builder, builder.build())
 
 
+def test_the_report_counts_results_inside_the_intervals(folder: Path) -> None:
+    page = render(open_history(folder))
+    assert "judge: predictor; 90 % intervals held 30 of 35 results, by lot 9 of 10" in page
+    for held in ("6 of 7", "1 of 2", "30 of 35", "9 of 10"):
+        assert f"<td>{held}</td>" in page
+
+
 def test_the_report_is_one_file_that_needs_nothing_else(folder: Path) -> None:
     page = write_report(folder, Builder().build()).read_text(encoding="utf-8")
     assert page == (folder / "report.html").read_text(encoding="utf-8")

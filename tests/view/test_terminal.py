@@ -10,8 +10,9 @@ from evoprompt.errors import LedgerError
 from evoprompt.ledger import Event
 from evoprompt.view.history import open_history, replay
 from evoprompt.view.live import LiveView
+from evoprompt.view.report import render
 from evoprompt.view.terminal import front_table, show
-from tests.view.synthetic_run import Builder, write_run
+from tests.view.synthetic_run import Builder, without_intervals, write_run
 
 HOSTILE = "[bold]x[/] [link=http://evil]\x1b[31mred\x1b]0;title\x07\x9b2J[/nothing]"
 
@@ -40,6 +41,29 @@ def test_show_prints_archive_front_funnel_and_comparison(tmp_path: Path) -> None
                  "95 % interval", history.content_hash):  # fmt: skip
         assert word in text
     assert "resume" not in text
+
+
+def test_show_says_how_many_results_the_intervals_held(tmp_path: Path) -> None:
+    builder = Builder()
+    folder = write_run(tmp_path / "run", builder, builder.build())
+    console, out = plain_console()
+    show(folder, console)
+    assert "90 % intervals held 30 of 35 results, by lot 9 of 10" in " ".join(
+        out.getvalue().split()
+    )
+
+
+def test_a_ledger_from_before_there_were_intervals_is_shown_without_them(tmp_path: Path) -> None:
+    builder = Builder(generations=2)
+    events = [without_intervals(event) for event in builder.build()]
+    folder = write_run(tmp_path / "run", builder, events)
+    console, out = plain_console()
+    show(folder, console)
+    watch_run(LiveView(console, Clock()), events)
+    page = render(open_history(folder))
+    assert "tau +0.38, prior +0.33" in out.getvalue()
+    assert "intervals held" not in out.getvalue()
+    assert "intervals held" not in page
 
 
 def test_show_of_a_half_written_run_says_how_to_resume(tmp_path: Path) -> None:
@@ -124,6 +148,7 @@ def test_without_a_terminal_the_live_view_prints_plain_lines() -> None:
         f"generation {g}" for g in (1, 2, 3)
     ]
     assert "tau +0.47, prior +0.34" in closed[-1]
+    assert "90 % intervals held 18 of 21 results" in closed[-1]
     assert "reference 90.5" in closed[-1]
     assert "proposed" not in closed[0]
     assert lines[-1] == "ended: generations"

@@ -41,3 +41,21 @@ def test_a_program_is_scored_for_the_task_of_the_run(finished):
     assert all(scales.min() - 0.2 < (line.mean or 0.0) < scales.max() + 0.2 for line in lines)
     sizes = {int(line.parameters or 0) for line in lines}
     assert len(sizes) == len(lines), "built for images of 8 x 8, not for the default task"
+
+
+def test_intervals_are_recorded_with_the_scores_and_counted_afterwards(finished):
+    _, events = finished
+    scores = {e.payload["candidate"]: e.payload for e in events if e.kind == "scored"}
+    assert all(0 <= each["low"] < each["high"] <= 1 for each in scores.values())
+    results = {e.payload["candidate"]: e for e in events if e.stage == "train"}
+    held = [
+        (scores[each]["low"] <= event.payload["accuracy"] <= scores[each]["high"], event.generation)
+        for each, event in results.items()
+        if each in scores and event.kind != "failed"
+    ]
+    for event in events:
+        if event.kind == "predictor":
+            until = [inside for inside, generation in held if generation <= event.generation]
+            assert event.payload["interval_count"] == event.payload["pairs"] == len(until)
+            assert event.payload["held_count"] == sum(until)
+    assert len(held) >= 4
