@@ -10,7 +10,7 @@ Axes: N labels, M queries, K kernels, S spaces.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import groupby, product
 
 import numpy as np
 from scipy.linalg import cho_solve, cholesky, eigh, solve_triangular
@@ -38,6 +38,7 @@ SLOPE = 0.6
 PSEUDO_LABELS = 10  # weight of the corpus' spread against the labels' own
 SMALLEST_WEIGHT = 0.05  # kernels that weigh less, against the best one, are dropped
 MANY_LABELS_WEIGHT = 0.5  # the same where each kernel costs time
+MOST_KERNELS = 8  # every one of them costs time when networks are scored
 
 
 @dataclass(frozen=True)
@@ -79,24 +80,43 @@ class Kernel:
     length: float
     kinship: float
 
-    def gram(self, left: Views, right: Views) -> np.ndarray:
+    def gram(self, pairs: "Pairs") -> np.ndarray:
         """Prior covariance of networks."""
-        linear, core, graph, vector, counts = self.shares
-        gram = linear * left.core @ right.core.T / left.core.shape[1]
-        for share, a, b, unit in (
-            (core, left.core, right.core, left.core.shape[1]),
-            (graph, left.graph, right.graph, left.graph.shape[1]),
-            (vector, left.vector, right.vector, 1.0),
-            (counts, left.counts, right.counts, 1.0),
-        ):
+        gram = self.shares[0] * pairs.linear
+        for share, (square, unit) in zip(self.shares[1:], pairs.squares, strict=True):
             if share:
-                gram = gram + share * np.exp(-_squared(a, b) / (2 * unit * self.length**2))
-        return np.where(left.space[:, None] == right.space[None], gram, self.kinship * gram)
+                gram = gram + share * np.exp(-square / (2 * unit * self.length**2))
+        return np.where(pairs.are_of_one_space, gram, self.kinship * gram)
 
     def diagonal(self, networks: Views) -> np.ndarray:
         """Prior variance of networks."""
         linear = self.shares[0] * (networks.core**2).sum(1) / networks.core.shape[1]
         return linear + sum(self.shares[1:])
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """What all kernels need to compare networks with networks, worked out once."""
+
+    linear: np.ndarray
+    squares: tuple[tuple[np.ndarray, float], ...]
+    """Squared distances in each view, and what is one unit of them."""
+    are_of_one_space: np.ndarray
+
+
+def pairs_of(left: Views, right: Views) -> Pairs:
+    """Compare every network on the left with every one on the right."""
+    width = left.core.shape[1]
+    return Pairs(
+        left.core @ right.core.T / width,
+        (
+            (_squared(left.core, right.core), width),
+            (_squared(left.graph, right.graph), left.graph.shape[1]),
+            (_squared(left.vector, right.vector), 1.0),
+            (_squared(left.counts, right.counts), 1.0),
+        ),
+        left.space[:, None] == right.space[None],
+    )
 
 
 @dataclass(frozen=True)
@@ -125,16 +145,22 @@ class Process:
 
     def predict(self, queries: Views) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of the score of one more training, (M,) each."""
-        answers = [self._predict(solved, queries) for solved in self.kernels]
+        pairs, answers = pairs_of(queries, self.train), []
+        for kernel, group in groupby(self.kernels, key=lambda solved: solved.kernel):
+            cross_MN = kernel.gram(pairs) * np.sqrt(self.counts_N)
+            own_M = kernel.diagonal(queries)
+            answers += [_answer(solved, cross_MN, own_M) for solved in group]
         mean_M, spread_M = _mixed([solved.weight for solved in self.kernels], answers)
         return mean_M + _expected(queries), spread_M
 
-    def _predict(self, solved: Solved, queries: Views) -> tuple[np.ndarray, np.ndarray]:
-        cross_MN = solved.kernel.gram(queries, self.train) * np.sqrt(self.counts_N)
-        explained_NM = solve_triangular(solved.root_NN, cross_MN.T, lower=True)
-        own_M = solved.kernel.diagonal(queries) + solved.noise
-        left_M = np.maximum(own_M - (explained_NM**2).sum(0), 1e-6)
-        return cross_MN @ solved.solution_N, solved.signal * left_M
+
+def _answer(
+    solved: Solved, cross_MN: np.ndarray, own_M: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance that one kernel says; its noise is part of the variance."""
+    explained_NM = solve_triangular(solved.root_NN, cross_MN.T, lower=True)
+    left_M = np.maximum(own_M + solved.noise - (explained_NM**2).sum(0), 1e-6)
+    return cross_MN @ solved.solution_N, solved.signal * left_M
 
 
 def fit(
@@ -158,12 +184,14 @@ def fit(
     repeated = (noise_squares, noise_freedom)
     found = _choose(train.take(chosen), residual_N[chosen], counts_N[chosen], repeated)
     smallest = MANY_LABELS_WEIGHT if len(scores_N) > EVIDENCE_LIMIT else SMALLEST_WEIGHT
-    kept = [each for each in found if each[2] >= smallest]
+    least = max(smallest, sorted(weight for _, _, weight in found)[-MOST_KERNELS])
+    kept = [each for each in found if each[2] >= least]
     total = sum(weight for _, _, weight in kept)
     solved, left_out = [], []
+    pairs = pairs_of(train, train)
     for kernel, noise, weight in kept:
         one, mean_N, variance_N = _solve(
-            train, residual_N, counts_N, kernel, noise, weight / total, repeated
+            pairs, residual_N, counts_N, kernel, noise, weight / total, repeated
         )
         solved.append(one)
         left_out.append((mean_N, variance_N))
@@ -183,7 +211,7 @@ def _mixed(
 
 
 def _solve(
-    train: Views,
+    pairs: Pairs,
     residual_N: np.ndarray,
     counts_N: np.ndarray,
     kernel: Kernel,
@@ -196,7 +224,7 @@ def _solve(
     Leaving one out in closed form: Sundararajan & Keerthi 2001, eq. 11.
     """
     root_c = np.sqrt(counts_N)
-    gram_NN = kernel.gram(train, train) * root_c[:, None] * root_c
+    gram_NN = kernel.gram(pairs) * root_c[:, None] * root_c
     root_NN = cholesky(gram_NN + noise * np.eye(len(gram_NN)), lower=True)
     inverse_NN = cho_solve((root_NN, True), np.eye(len(gram_NN)))
     solution_N = inverse_NN @ residual_N
@@ -257,10 +285,11 @@ def _choose(
     """Kernels with their noise and their posterior weight against the best one."""
     kinships = KINSHIPS if len(np.unique(train.space)) > 1 else KINSHIPS[-1:]
     root_c = np.sqrt(counts_N)
+    pairs = pairs_of(train, train)
     found, evidence = [], []
     for shares, length, kinship in product(SHARES, LENGTHS, kinships):
         kernel = Kernel(shares, length, kinship)
-        values_N, basis_NN = eigh(kernel.gram(train, train) * root_c[:, None] * root_c)
+        values_N, basis_NN = eigh(kernel.gram(pairs) * root_c[:, None] * root_c)
         projected_N = (basis_NN.T @ residual_N) ** 2
         for noise in NOISES:
             found.append((kernel, noise))
