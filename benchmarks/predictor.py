@@ -58,7 +58,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--case", nargs="+", choices=cases, default=list(cases))
     parser.add_argument("--only", nargs="+", choices=every, metavar="ROW", default=every)
     parser.add_argument("--choose", action="store_true", help="test on other cells than the test's")
-    parser.add_argument("--minutes", type=float, default=12.0, help="of pre-training for `ours`")
+    parser.add_argument("--minutes", type=float, default=24.0, help="of pre-training for `ours`")
     parser.add_argument("--workers", type=int, default=2)
     return parser.parse_args()
 

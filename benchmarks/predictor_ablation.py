@@ -42,6 +42,7 @@ ROWS: dict[str, tuple[str, ...]] = {
     **{f"all but {name}": tuple(p for p in PROXIES if p != name) for name in OURS},
 }
 DRAWS = 5
+ENCODERS = 2
 INSTANT = 1e-6  # minutes: ends before the first step
 
 
@@ -85,7 +86,7 @@ def _row(task: tuple[jobs.Setup, str, int]) -> list[float]:
         columns = [nb201.PROXIES.index(target) for target in ROWS[row]]
         chosen = replace(sides.space, proxies=sides.space.proxies[:, columns])
         minutes = INSTANT if row == "nothing" else setup.minutes
-        teach(chosen, sides.pool, minutes, base, 0, ROWS[row])
+        teach(chosen, sides.pool, minutes, base, 0, ROWS[row], ENCODERS)
     taus = []
     for draw in range(DRAWS):
         train = drawn(sides.pool, labels, draw)

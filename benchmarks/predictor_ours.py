@@ -26,6 +26,9 @@ from surrogate.pretrain import pretrain
 from surrogate.reading import reading
 from surrogate.score import Surrogate
 
+ENCODERS = 4
+"""Taught by the unlabelled cells; a search has two, for speed."""
+
 
 class Ranker(nn.Module):
     """The encoder with one score on top."""
@@ -97,6 +100,7 @@ def teach(
     folder: Path,
     seed: int,
     names: Sequence[str] = nb201.PROXIES,
+    encoders: int = ENCODERS,
 ) -> None:
     """Pre-train on the distinct texts of the pool, no label seen, and save it as a predictor.
 
@@ -107,4 +111,5 @@ def teach(
         rows.setdefault(space.texts[index], []).append(int(index))
     columns = np.stack([space.proxies[of_text].mean(0) for of_text in rows.values()])
     proxies = dict(zip(names, columns.T, strict=True))
-    Surrogate(pretrain(list(rows), proxies or None, minutes, seed)).save(folder)
+    base = pretrain(list(rows), proxies or None, minutes, seed, encoders=encoders)
+    Surrogate(base).save(folder)
