@@ -13,6 +13,8 @@ import torch
 from scipy.stats import rankdata
 from torch import Tensor, nn
 
+from surrogate.ranking_loss import loss_of
+
 RATE = 2e-3
 WARMUP = 30  # steps
 DECAY = 0.05
@@ -29,10 +31,8 @@ def margin_loss(scores_B: Tensor, ranks_B: Tensor) -> Tensor:
 
 
 def mixed_loss(scores_B: Tensor, ranks_B: Tensor) -> Tensor:
-    """Squared error beside the logistic loss of pairs."""
-    difference_BB = scores_B[:, None] - scores_B[None]
-    pairs = nn.functional.softplus(-2 * difference_BB[ranks_B[:, None] > ranks_B[None]])
-    return nn.functional.mse_loss(scores_B, ranks_B) + pairs.mean()
+    """What our encoders are fine-tuned with."""
+    return loss_of(scores_B, ranks_B, torch.zeros(len(ranks_B)))
 
 
 def steps_for(labels: int) -> tuple[int, int]:
