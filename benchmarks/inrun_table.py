@@ -161,8 +161,9 @@ class Maker:
     def train(self, nets: Sequence[Net], progress: Progress, label: str, end: float) -> None:
         """Train what is not known until `end`; each result is on the disk before the next."""
         for net in nets:
-            if net.figures.text in self.table:
-                known = self.table[net.figures.text]
+            text = encode.read(self.folder / net.figures.graph_path).text  # without the task
+            if text in self.table:
+                known = self.table[text]
                 self.results.setdefault(net.figures.candidate, known)
         missing = [net for net in nets if net.figures.candidate not in self.results]
         missing.sort(key=lambda net: -net.figures.macs)

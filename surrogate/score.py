@@ -5,7 +5,7 @@
     low, high = surrogate.interval(more_texts)
 
 A `Surrogate` never changes; `fit` returns another one. The encoders are frozen; what learns from
-labels is described in `tune`; `fine_tuned` teaches copies of them, which takes minutes. Below 20
+labels is described in `tune`; `fine_tuned` teaches copies of them, which takes minutes. Below 12
 labels the prior (size) speaks; without any, the mean is around 0.5 and the spread says that nobody
 knows.
 """

@@ -71,7 +71,7 @@ def test_score_with_few_labels_says_that_the_prior_speaks(
     few = folder / "few.csv"
     few.write_text("path,accuracy\ncnn4-3.onnx,0.5\ncnn5-3.onnx,0.6\ncnn6-3.onnx,0.7\n")
     assert main(["fit", str(few), "--out", str(tmp_path / "v1")]) == 0
-    assert "prior only (parameters and MACs): 3 labels, fewer than 20" in capsys.readouterr().out
+    assert "prior only (parameters and MACs): 3 labels, fewer than 12" in capsys.readouterr().out
 
 
 def test_fit_then_score_ranks_by_the_labels(folder: Path, model: Path, capsys: Printed) -> None:

@@ -54,7 +54,7 @@ def test_without_labels_size_speaks_and_the_spread_says_that_nobody_knows(
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, FEWEST - 1])
-def test_below_twenty_labels_the_prior_speaks(builtin: Surrogate, count: int) -> None:
+def test_with_few_labels_the_prior_speaks(builtin: Surrogate, count: int) -> None:
     texts, accuracies = family(count)
     fitted = builtin.fit(texts, list(accuracies))
     mean, spread = fitted.score([text(4), text(8), text(16), text(64)])

@@ -27,14 +27,14 @@ def test_with_shuffled_labels_the_prior_takes_over(tmp_path, monkeypatch):
         base,
         choose=replace(base.choose, trained_per_generation=6, max_rounds=3),
         learn=replace(base.learn, steps=0),
-        budget=Budget(generations=3),
+        budget=Budget(generations=4),
     )
     folder = tmp_path / "sabotaged"
     events = run_search(folder, settings)
     audits = [event.payload for event in events if event.kind == "predictor"]
     assert audits[-1]["tau_predictor"] < audits[-1]["tau_prior"]
     assert audits[-1]["judge"] == "prior"
-    judged = [e.payload["why"] for e in events if e.kind == "chosen" and e.generation == 3]
+    judged = [e.payload["why"] for e in events if e.kind == "chosen" and e.generation == 4]
     assert "prior" in judged
     assert "predictor" not in judged
     assert '<td class="left">prior</td>' in write_report(folder, events).read_text()
