@@ -34,7 +34,7 @@ ROWS = {
     "nb201": (*BASELINES, "scratch", "shipped", *TAUGHT),
     "inrun": ("prior", "operators", "wl", "shipped"),
 }
-LABELS = {"nb201": (50, 100, 500, 1000), "inrun": (20, 40, 80, 160)}
+LABELS = {"nb201": (50, 100, 500, 1000), "inrun": (12, 20, 40, 80, 160)}
 DRAWS = {"nb201": 5, "inrun": 20}
 HERE = Path(__file__).parent
 CODE = {  # modules whose change makes results of a row out of date
