@@ -23,7 +23,7 @@ def test_texts_name_the_task_and_labels_the_task_and_the_steps(finished):
 
 def test_who_names_no_task_asks_the_predictor_of_a_run_for_the_runs_own(finished):
     folder, events = finished
-    predictor = Surrogate.load(folder / "predictor" / "v003")
+    predictor = Surrogate.load(folder / "predictor" / "v003", one_by_one=True)
     texts = [e.payload["text"] for e in events if e.kind == "screened"]
     plain = [text.replace(f" task={TASK}", "") for text in texts]
     named = predictor.score(texts, TASK, STEPS)
