@@ -127,7 +127,7 @@ def narrow_attention(qkv_3BHLE: Tensor, bias_BHLL: Tensor) -> Tensor:
     """Attention of heads of a few numbers, without gradients, (B * H, E, L).
 
     Faster than torch's fused function, whose products are narrow: the second one is taken of the
-    transposes here, (E, L) by (L, L), in a third of the time of (L, L) by (L, E).
+    transposes here, (E, L) by (L, L) instead of (L, L) by (L, E).
     """
     _, B, H, L, E = qkv_3BHLE.shape
     q, k, v = qkv_3BHLE.reshape(3, B * H, L, E)

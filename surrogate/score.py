@@ -191,9 +191,9 @@ class Surrogate:
     def fine_tuned(self, report: Callable[[float], None] = lambda share: None) -> "Surrogate":
         """Return a predictor with one more member: encoders that its labels have taught.
 
-        About four minutes of one core with 1,000 labels of NAS-Bench-201's size, and three times
-        the time of a score. With fewer than `finetune.FEWEST` labels it is left out: it does not
-        pay there. `fit` begins anew without it.
+        Minutes of one core with 1,000 labels, and a multiple of the time of a score. With fewer
+        than `finetune.FEWEST` labels it is left out: it does not pay there. `fit` begins anew
+        without it.
 
         Args:
             report: told the share that is done, 0..1.
@@ -288,13 +288,16 @@ class Surrogate:
         return {space: number for number, space in enumerate(self._labels.scales)}
 
     @cached_property
+    def _known(self) -> tuple[np.ndarray, Unfolded]:
+        return _read(self._labels.texts)
+
+    @cached_property
     def _scaling(self) -> process.Scaling:
         texts = self._labels.texts
         base = self.base
         if not texts:
             return process.Scaling(base.feature_mean, base.feature_spread + 1e-6)
-        features, _ = _read(texts)
-        return process.scaling(features, base.feature_spread)
+        return process.scaling(self._known[0], base.feature_spread)
 
     @cached_property
     def _subtrees(self) -> Subtrees:
@@ -302,7 +305,7 @@ class Surrogate:
         texts = self._labels.texts
         if len(texts) < tune.FEWEST:
             return Subtrees(np.zeros(0, np.uint64), np.zeros(0), np.zeros(0))
-        counted = count(_read(texts)[1])
+        counted = count(self._known[1])
         columns = counted.of(counted.common)
         spread = columns.std(0)
         alive = np.maximum(spread, 1e-6) * np.sqrt(max(1, (spread > 0).sum()))

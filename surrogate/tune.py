@@ -19,8 +19,8 @@ from surrogate.labels import Labels, Space
 from surrogate.process import Process, Views
 from surrogate.trees import Trees
 
-# Labels below which the prior speaks. On the networks of searches (benchmarks/data) the blend is
-# better from about 12 on, and not reliably so with 8.
+# Labels below which the prior speaks: with as many the blend ranks the networks of searches better
+# (the in-run case of benchmarks/predictor.py).
 FEWEST = 12
 FOLDS = 4
 MEMBERS = ("prior", "trees", "process", "tuned")
