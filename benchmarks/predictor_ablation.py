@@ -39,6 +39,7 @@ ROWS: dict[str, tuple[str, ...]] = {
     **{name: (name,) for name in PROXIES},
     "+".join(OURS): OURS,
     "all": PROXIES,
+    "all and paths": PROXIES,
     **{f"all but {name}": tuple(p for p in PROXIES if p != name) for name in OURS},
 }
 DRAWS = 5
@@ -86,7 +87,8 @@ def _row(task: tuple[jobs.Setup, str, int]) -> list[float]:
         columns = [nb201.PROXIES.index(target) for target in ROWS[row]]
         chosen = replace(sides.space, proxies=sides.space.proxies[:, columns])
         minutes = INSTANT if row == "nothing" else setup.minutes
-        teach(chosen, sides.pool, minutes, base, 0, ROWS[row], ENCODERS)
+        with_paths = row == "all and paths"
+        teach(chosen, sides.pool, minutes, base, 0, ROWS[row], ENCODERS, with_paths)
     taus = []
     for draw in range(DRAWS):
         train = drawn(sides.pool, labels, draw)

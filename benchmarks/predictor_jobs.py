@@ -42,7 +42,8 @@ CODE = {  # modules whose change makes results of a row out of date
     "scratch": ("predictor_ours.py", "predictor_training.py"),
 }
 PREDICTOR = (
-    *("base", "features", "finetune", "labels", "model", "parse", "paths", "positions", "process"),
+    *("base", "features", "finetune", "graph_features", "labels", "model", "parse", "paths"),
+    *("positions", "process"),
     *("ranking_loss", "reading", "score", "subtrees", "trees", "tune", "unfolded"),
 )
 """Modules of the package whose change makes results of a fitted predictor out of date."""

@@ -72,9 +72,8 @@ def predictor_row(
     )
     if is_fine_tuned:
         fitted = fitted.fine_tuned()
-    mean, _ = fitted.score(texts, extra=asked)
-    low, high = fitted.interval(texts, level=0.9, extra=asked)
-    return Answer(mean, low, high)
+    said = fitted.predict(texts, level=0.9, extra=asked)
+    return Answer(said.mean, said.low, said.high)
 
 
 @lru_cache(maxsize=4)
@@ -101,6 +100,7 @@ def teach(
     seed: int,
     names: Sequence[str] = nb201.PROXIES,
     encoders: int = ENCODERS,
+    with_paths: bool = False,
 ) -> None:
     """Pre-train on the distinct texts of the pool, no label seen, and save it as a predictor.
 
@@ -111,5 +111,7 @@ def teach(
         rows.setdefault(space.texts[index], []).append(int(index))
     columns = np.stack([space.proxies[of_text].mean(0) for of_text in rows.values()])
     proxies = dict(zip(names, columns.T, strict=True))
-    base = pretrain(list(rows), proxies or None, minutes, seed, encoders=encoders)
+    base = pretrain(
+        list(rows), proxies or None, minutes, seed, encoders=encoders, with_paths=with_paths
+    )
     Surrogate(base).save(folder)

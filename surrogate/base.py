@@ -14,8 +14,8 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from surrogate.graph_features import FEATURES
 from surrogate.model import BATCH_POSITIONS, Encoder, EncoderSettings, batches, collate, head_bias
-from surrogate.paths import FEATURES
 from surrogate.positions import Positions
 from surrogate.reading import reading
 

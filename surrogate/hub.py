@@ -22,7 +22,8 @@ from torch import Tensor
 from surrogate import storage
 from surrogate.base import PROJECTED, projected
 from surrogate.errors import SurrogateError, problem
-from surrogate.score import Learned, Surrogate
+from surrogate.labels import Learned
+from surrogate.score import Surrogate
 
 DESCRIPTION = "hub.json"
 COPY = "encoder"  # sub-folder of a fine-tuned encoder's weights

@@ -1,9 +1,11 @@
 """Measured accuracies as labels: repeated trainings pooled, every space on a scale of its own.
 
 In: one accuracy per training, with its text, task and fidelity; out: `Labels`, one row per distinct
-(text, task, fidelity) with a normal score, and the way back from scores to accuracies. Within a
-task and fidelity only the order counts (scores are those of the ranks), so that a few failed
-trainings or a skewed scale do no harm and several tasks can be learned from together.
+(text, task, fidelity) with a score, and the way back from scores to accuracies. Within a task and
+fidelity a score is for one part the normal score of the rank and for the other the log odds, cut
+off where it lies far out and standardised: a few failed trainings or a skewed scale do no harm,
+several tasks can be learned from together, and children of a search that differ by less than one
+training from the next do not count as far apart only because there are many of them.
 Axes: N rows, R trainings.
 """
 
@@ -13,11 +15,34 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm, rankdata
 
+from surrogate.errors import SurrogateError, problem
+
 Space = tuple[str, float]
 """A task and a fidelity; labels are comparable within one."""
 LOWEST, HIGHEST = 0.002, 0.998  # accuracies are clipped to this before the logit
 LIKELY_SPREAD = 0.6  # of accuracies on the logit scale, before any label
 SPREAD_WEIGHT = 4.0  # labels that this belief is worth
+# Part of the rank in a score: cells of the NAS-Bench-201 pool are ranked best by .3 to .7, children
+# of searches by 0 to .3, random networks of MNIST-1D alike by all.
+RANK_SHARE = 0.3
+FAR_OUT = 3.0  # robust standard deviations from the median at which log odds are cut off
+SMALLEST_SPREAD = 0.05  # of log odds
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What a predictor was taught: one entry per training."""
+
+    texts: tuple[str, ...] = ()
+    accuracies: tuple[float, ...] = ()
+    tasks: tuple[str, ...] = ()
+    fidelities: tuple[float, ...] = ()
+    extra: tuple[tuple[float, ...], ...] = ()
+
+    @property
+    def spaces(self) -> list[Space]:
+        """Task and fidelity of each."""
+        return list(zip(self.tasks, self.fidelities, strict=True))
 
 
 @dataclass(frozen=True)
@@ -62,7 +87,7 @@ class Labels:
     texts: tuple[str, ...]
     spaces: tuple[Space, ...]
     scores_N: np.ndarray
-    """Mean normal score of the trainings of a network."""
+    """Mean score of the trainings of a network."""
     counts_N: np.ndarray
     """Trainings of it."""
     accuracies_N: np.ndarray
@@ -85,7 +110,7 @@ def logit(accuracies: np.ndarray) -> np.ndarray:
 def make_labels(
     texts: Sequence[str], accuracies: Sequence[float], spaces: Sequence[Space]
 ) -> Labels:
-    """Pool repeated trainings and bring every space to normal scores."""
+    """Pool repeated trainings and bring every space to scores."""
     values_R = np.asarray(accuracies, float)
     members: dict[Space, list[int]] = {}
     rows: dict[tuple[str, Space], list[int]] = {}
@@ -115,9 +140,14 @@ def make_labels(
 
 
 def _scale(accuracies: np.ndarray) -> Scale:
-    """Normal scores of mid-ranks; beyond the ends, a straight line on the logit scale."""
+    """Scores of the labels; between them and beyond the ends, straight lines of log odds."""
     values = logit(accuracies)
-    scores = norm.ppf((rankdata(values) - 0.5) / len(values))
+    ranked = norm.ppf((rankdata(values) - 0.5) / len(values))
+    middle = np.median(values)
+    reach = FAR_OUT * (np.median(np.abs(values - middle)) / norm.ppf(0.75) + SMALLEST_SPREAD)
+    cut = np.clip(values, middle - reach, middle + reach)
+    standard = (cut - cut.mean()) / (cut.std() + SMALLEST_SPREAD)
+    scores = RANK_SHARE * ranked + (1 - RANK_SHARE) * standard
     distinct, first = np.unique(values, return_index=True)
     at = scores[first]
     robust = _robust_spread(values)
@@ -130,3 +160,17 @@ def _robust_spread(values: np.ndarray) -> float:
     """From the upper half of the labels: a few failed trainings say nothing about the best."""
     middle, high = np.quantile(values, [0.5, 0.84])
     return float(high - middle)
+
+
+def checked(texts: Sequence[str], accuracies: Sequence[float]) -> np.ndarray:
+    """The accuracies as an array; raises `SurrogateError` for labels that are none."""
+    values = np.asarray(accuracies, float)
+    if len(texts) != len(values) or not np.isfinite(values).all():
+        what = f"{len(texts)} texts and {len(values)} accuracies, or one is not a number"
+        action = "Leave out what was not measured"
+        raise SurrogateError(problem(what, "fit", "one finite accuracy per text", action))
+    if len(values) and (values.min() < 0 or values.max() > 1):
+        what = f"accuracies from {values.min():g} to {values.max():g}"
+        action = "Divide percentages by 100"
+        raise SurrogateError(problem(what, "fit", "accuracies in 0..1", action))
+    return values

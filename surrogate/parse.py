@@ -138,10 +138,16 @@ def _lines(rows: list[str], source: Line) -> tuple[list[Line], list[int]]:
     start = 0
     while start < len(rows):
         if rows[start][-1] != "{":
-            words.append(read_words(rows[start]))
+            own, index = read_words(rows[start]), len(order)
             order.append(len(lines))
-            lines.append(_placed(words, order, len(order) - 1, (0, 1, 1)))
+            words.append(own)
             start += 1
+            back = own.references
+            if len(back) == 1 and back[0] <= index:  # as most lines are
+                read = order[index - back[0]] if back[0] else 0
+                lines.append(Line(own, 1, (read,), *_cost(own, words[read].shape)))
+            else:
+                lines.append(_placed(words, order, index, (0, 1, 1)))
             continue
         end, count = _block(rows, start)
         if end is None:
@@ -152,7 +158,13 @@ def _lines(rows: list[str], source: Line) -> tuple[list[Line], list[int]]:
         if begin + period * count > LINE_LIMIT:
             raise _bad(rows[start], f"at most {LINE_LIMIT} lines")
         for place in range(period):
-            lines.append(_placed(words, order, begin + place, (place, period, count)))
+            own = words[first + place]
+            back = own.references
+            if len(back) == 1 and back[0] <= place:  # as most lines are
+                read = first + place - back[0] if back[0] else 0
+                lines.append(Line(own, count, (read,), *_cost(own, words[read].shape)))
+            else:
+                lines.append(_placed(words, order, begin + place, (place, period, count)))
         order += order[begin:] * (count - 1)
         start = end + 1
     if len(order) > LINE_LIMIT:
@@ -180,9 +192,6 @@ def _placed(words: list[Words], order: list[int], index: int, block: tuple[int, 
     back = own.references
     if back and max(back) > index:
         raise _bad(own.op, "references to lines before it")
-    if len(back) == 1 and (count == 1 or back[0] <= place):
-        source = order[index - back[0]] if back[0] else 0
-        return Line(own, count, (source,), *_cost(own, words[source].shape))
     read = [order[index - distance] if distance else 0 for distance in back]
     first = words[read[0]].shape if read else ()
     if count > 1:

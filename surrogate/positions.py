@@ -8,6 +8,7 @@ Axes: L positions, R rows of tables (operator, variant, merged lines: one before
 F features.
 """
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,8 +19,7 @@ from surrogate.features import (
     SLOTS,
     TOKENS,
     Facts,
-    place_features,
-    static_features,
+    line_features,
 )
 from surrogate.parse import Line
 
@@ -51,19 +51,21 @@ def positions(lines: Sequence[Line], facts: Sequence[Facts]) -> Positions:
     place = dict(zip(kept, range(len(kept)), strict=True))
     parts = []
     for index in kept:
-        line = lines[index]
-        parts.append(static_features(line.words, line.parameters, line.macs))
-        parts.append(place_features(line.repeats, len(line.sources), len(readers[index])))
+        words, repeats, sources, parameters, macs = lines[index]
+        count = len(readers[index])
+        parts.append(line_features(words, parameters, macs, repeats, len(sources), count))
     features = np.frombuffer(b"".join(parts), np.float32).reshape(len(kept), LINE_FEATURES)
-    table = np.frombuffer(bytearray().join([facts[index].rows for index in kept]), np.int64)
-    table = table.reshape(len(kept), 2 + SLOTS)
+    width = 2 + SLOTS
+    table = array("q", b"".join([facts[index].rows for index in kept]))
     for index, other in before.items():
-        table[place[index], 2] += 1 + facts[other].token
+        table[place[index] * width + 2] += 1 + facts[other].token
     for index, others in behind.items():
+        first = place[index] * width + 2
         for slot, other in enumerate(others, start=1):
-            table[place[index], 2 + slot] += 1 + slot * TOKENS + facts[other].token
+            table[first + slot] += 1 + slot * TOKENS + facts[other].token
     reads = _reads(lines, [place[other] for other in host], len(kept))
-    return Positions(table, features, *_matrices(reads))
+    rows = np.frombuffer(table, np.int64).reshape(len(kept), width)
+    return Positions(rows, features, *_matrices(reads))
 
 
 def _reads(lines: Sequence[Line], rows: Sequence[int], count: int) -> list[list[int]]:

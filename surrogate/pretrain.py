@@ -16,8 +16,8 @@ from scipy.stats import norm, rankdata
 from torch.nn.functional import smooth_l1_loss
 
 from surrogate.base import Base, make_base, projection_of
+from surrogate.graph_features import GRAPH_FEATURES, features_of
 from surrogate.model import Encoder, EncoderSettings, collate
-from surrogate.paths import features_of
 from surrogate.positions import Positions
 from surrogate.reading import reading
 from surrogate.unfolded import unfolded
@@ -41,10 +41,21 @@ def pretrain(
     report: Callable[[str], None] = print,
     settings: EncoderSettings | None = None,
     encoders: int = ENCODERS,
+    with_paths: bool = True,
 ) -> Base:
     """Return frozen encoders, each trained for its share of the minutes.
 
     Minutes are those of the processor, so that a busy machine makes no worse encoders.
+
+    Args:
+        texts: Graphs as `encode` writes them.
+        proxies: Columns beside them that need no training.
+        minutes: Of the processor, for all encoders together.
+        seed: Decides weights at the start and the order of the texts.
+        report: Told what was done.
+        settings: The size of an encoder; its targets follow from the columns.
+        encoders: How many.
+        with_paths: Whether what paths hold is asked for too; the regression sees it anyway.
     """
     readings = [reading(text) for text in texts]
     short = [i for i, each in enumerate(readings) if len(each.positions) <= LONGEST]
@@ -53,7 +64,9 @@ def pretrain(
     graphs = [readings[i].positions for i in short]
     features = features_of([readings[i] for i in short], unfolded([readings[i] for i in short]))
     columns = {name: np.asarray(column)[short] for name, column in (proxies or {}).items()}
-    targets_NT, weight_T = targets_of(features, columns)
+    targets_NT, weight_T = targets_of(
+        features if with_paths else features[:, :GRAPH_FEATURES], columns
+    )
     found = []
     for number in range(encoders):
         rng = np.random.default_rng([seed, number])
@@ -68,17 +81,17 @@ def pretrain(
 
 
 def targets_of(
-    features: np.ndarray, proxies: Mapping[str, np.ndarray]
+    sizes: np.ndarray, proxies: Mapping[str, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Normal scores of every column, and how much each one counts, mean one."""
-    sizes = [scores(c) for c in features.T if len(np.unique(c)) >= FEWEST_DISTINCT]
-    columns = list(sizes)
+    asked = [scores(c) for c in sizes.T if len(np.unique(c)) >= FEWEST_DISTINCT]
+    columns = list(asked)
     for column in proxies.values():
         usual = scores(np.asarray(column, float))
-        columns += [usual, scores(_unexplained(usual, np.stack(sizes, 1)))]
+        columns += [usual, scores(_unexplained(usual, np.stack(asked, 1)))]
     weights = np.ones(len(columns))
     if proxies:
-        weights[len(sizes) :] = PROXY_WEIGHT * len(sizes) / (2 * len(proxies))
+        weights[len(asked) :] = PROXY_WEIGHT * len(asked) / (2 * len(proxies))
     return np.stack(columns, 1), weights / weights.mean()
 
 

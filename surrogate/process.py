@@ -15,7 +15,7 @@ from itertools import groupby, product
 import numpy as np
 from scipy.linalg import cho_solve, cholesky, eigh, solve_triangular
 
-from surrogate.features import CORE
+from surrogate.graph_features import CORE
 
 EVIDENCE_LIMIT = 200  # labels that choose among kernels; more change nothing but the time
 NOISES = (0.03, 0.1, 0.3, 1.0, 3.0)  # noise variance over signal variance

@@ -1,7 +1,6 @@
 """Everything that the predictor takes from a text, read once and kept.
 
-In: a text; out: a `Reading`: positions for the encoders, the graph's features, and the labels and
-references from which the trees count.
+In: a text; out: a `Reading`: positions for the encoders, and what the lines say and read.
 Axes: L unfolded lines, K folded lines, E references of those.
 """
 
@@ -11,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 
 from surrogate.errors import TooLongError, problem
-from surrogate.features import facts_of, graph_features
+from surrogate.features import LINE, facts_of
 from surrogate.parse import POSITION_LIMIT, parse
 from surrogate.positions import Positions, positions
 
@@ -23,15 +22,12 @@ class Reading:
     """A text as the predictor sees it."""
 
     positions: Positions
-    features: np.ndarray
+    sizes: tuple[int, int]
+    """Parameters, and MACs for one example."""
     order_L: np.ndarray
     """Which folded line each unfolded one is."""
-    labels_K: np.ndarray
-    """Digest of operator and attributes, uint64."""
-    kinds_K: np.ndarray
-    """What paths count, uint8."""
-    counts_K: np.ndarray
-    """References of each line."""
+    lines_K: np.ndarray
+    """What each line says by itself (`features.LINE`)."""
     distances_E: np.ndarray
     """The references of all folded lines: lines back, 0 for the input."""
 
@@ -52,10 +48,8 @@ def reading(text: str) -> Reading:
     facts = [facts_of(line.words) for line in lines]
     return Reading(
         positions=positions(lines, facts),
-        features=graph_features(parsed, facts),
+        sizes=(parsed.parameters, parsed.macs),
         order_L=np.array(parsed.order),
-        labels_K=np.frombuffer(b"".join([fact.label for fact in facts]), np.uint64),
-        kinds_K=np.array([fact.kinds for fact in facts], np.uint8),
-        counts_K=np.array([fact.reference_count for fact in facts]),
+        lines_K=np.frombuffer(b"".join([fact.record for fact in facts]), LINE),
         distances_E=np.frombuffer(b"".join([fact.references for fact in facts]), np.int64),
     )

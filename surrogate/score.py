@@ -1,8 +1,7 @@
 """The predictor as others use it: texts in, expected accuracy, spread and intervals out.
 
     surrogate = Surrogate.load().fit(texts, accuracies)
-    mean, spread = surrogate.score(more_texts)
-    low, high = surrogate.interval(more_texts)
+    mean, spread, low, high = surrogate.predict(more_texts)
 
 A `Surrogate` never changes; `fit` returns another one. The encoders are frozen; what learns from
 labels is described in `tune`; `fine_tuned` teaches copies of them, which takes minutes. Below 12
@@ -20,37 +19,21 @@ from pathlib import Path
 import numpy as np
 
 from surrogate import process, storage, tune
+from surrogate.answers import HeldOut, Scores
 from surrogate.base import Base, VectorSource, base_from, encoders_of, tensors_of
 from surrogate.encode import Graph
 from surrogate.errors import SurrogateError, problem
 from surrogate.finetune import FEWEST, Tuned, fine_tune
-from surrogate.labels import Labels, Scale, Space, make_labels
+from surrogate.graph_features import features_of
+from surrogate.labels import Labels, Learned, Scale, Space, checked, make_labels
 from surrogate.model import BATCH_POSITIONS
-from surrogate.paths import features_of
 from surrogate.reading import reading
 from surrogate.subtrees import count
 from surrogate.tune import Fitted, Inputs, Member
 from surrogate.unfolded import Unfolded, unfolded
 
 BUILTIN = Path(__file__).parent / "builtin"
-ONE_SIGMA = 0.6827  # share of a normal distribution within one standard deviation
 NOBODY_KNOWS = Scale(np.zeros(1), np.zeros(1), 0.8)  # the scale of a space without labels
-
-
-@dataclass(frozen=True)
-class Learned:
-    """What a predictor was taught: one entry per training."""
-
-    texts: tuple[str, ...] = ()
-    accuracies: tuple[float, ...] = ()
-    tasks: tuple[str, ...] = ()
-    fidelities: tuple[float, ...] = ()
-    extra: tuple[tuple[float, ...], ...] = ()
-
-    @property
-    def spaces(self) -> list[Space]:
-        """Task and fidelity of each."""
-        return list(zip(self.tasks, self.fidelities, strict=True))
 
 
 @dataclass(frozen=True)
@@ -60,20 +43,6 @@ class Subtrees:
     labels: np.ndarray
     mean: np.ndarray
     scale: np.ndarray
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """What was said of each distinct label by models that had not seen it; accuracies 0..1."""
-
-    texts: tuple[str, ...]
-    mean: np.ndarray
-    spread: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    """The 90 % interval."""
-    accuracy: np.ndarray
-    tasks: tuple[str, ...]
 
 
 class Surrogate:
@@ -171,7 +140,7 @@ class Surrogate:
         Raises:
             SurrogateError: Labels that are none.
         """
-        values = _checked(texts, accuracies)
+        values = checked(texts, accuracies)
         count = len(texts)
         rows = () if extra is None else tuple(map(tuple, np.asarray(extra, float).tolist()))
         learned = Learned(
@@ -210,6 +179,30 @@ class Surrogate:
         tuned = fine_tune(self.base.encoders, self._labels, report)
         return Surrogate(self.base, self.learned, tuned)
 
+    def predict(
+        self,
+        graphs: Sequence[str | Graph],
+        level: float = 0.9,
+        task: str | None = None,
+        fidelity: float | None = None,
+        extra: np.ndarray | None = None,
+    ) -> Scores:
+        """What one more training of each graph or text will measure.
+
+        Args:
+            graphs: Networks, in any order.
+            level: Share of measured accuracies that lie within the intervals.
+            task: Of the labels that count; that with the most of them if not given.
+            fidelity: The same.
+            extra: Further columns, if the labels had them.
+        """
+        if not graphs:
+            return Scores(*np.zeros((4, 0)))
+        space = self._space(task, fidelity)
+        mean, spread = self._fitted.predict(self._asked(graphs, space, extra))
+        moments = self._scale(space).moments(mean, self._fitted.sigma(space) * spread)
+        return Scores(*moments, *self._bounds(space, mean, spread, level))
+
     def score(
         self,
         graphs: Sequence[str | Graph],
@@ -217,15 +210,8 @@ class Surrogate:
         fidelity: float | None = None,
         extra: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Expected accuracy (0..1) and its standard deviation, one each per graph or text.
-
-        Of one more training; `task` and `fidelity` default to those with the most labels.
-        """
-        if not graphs:
-            return np.zeros(0), np.zeros(0)
-        space = self._space(task, fidelity)
-        mean, spread = self._fitted.predict(self._asked(graphs, space, extra))
-        return self._scale(space).moments(mean, self._fitted.factor(space, ONE_SIGMA) * spread)
+        """Mean and standard deviation as `predict` says them."""
+        return self.predict(graphs, task=task, fidelity=fidelity, extra=extra)[:2]
 
     def interval(
         self,
@@ -235,12 +221,8 @@ class Surrogate:
         fidelity: float | None = None,
         extra: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Split-conformal intervals: a share `level` of measured accuracies lies within."""
-        if not graphs:
-            return np.zeros(0), np.zeros(0)
-        space = self._space(task, fidelity)
-        mean, spread = self._fitted.predict(self._asked(graphs, space, extra))
-        return self._bounds(space, mean, spread, level)
+        """The intervals that `predict` says."""
+        return self.predict(graphs, level, task, fidelity, extra)[2:]
 
     def held_out(self) -> HeldOut | None:
         """What members say of labels that they have not seen; None without labels."""
@@ -252,7 +234,7 @@ class Surrogate:
         for space, scale in labels.scales.items():
             rows = [row for row, each in enumerate(labels.spaces) if each == space]
             mean, spread = fitted.mean_N[rows], fitted.spread_N[rows]
-            columns[:2, rows] = scale.moments(mean, fitted.factor(space, ONE_SIGMA) * spread)
+            columns[:2, rows] = scale.moments(mean, fitted.sigma(space) * spread)
             columns[2:, rows] = self._bounds(space, mean, spread, 0.9)
         tasks = tuple(task for task, _ in labels.spaces)
         mean, spread, low, high = columns
@@ -384,16 +366,3 @@ def _text(graph: str | Graph) -> str:
 
 def _tuples(value: object) -> tuple:
     return tuple(tuple(each) if isinstance(each, list) else each for each in value)  # type: ignore[union-attr]
-
-
-def _checked(texts: Sequence[str], accuracies: Sequence[float]) -> np.ndarray:
-    values = np.asarray(accuracies, float)
-    if len(texts) != len(values) or not np.isfinite(values).all():
-        what = f"{len(texts)} texts and {len(values)} accuracies, or one is not a number"
-        action = "Leave out what was not measured"
-        raise SurrogateError(problem(what, "fit", "one finite accuracy per text", action))
-    if len(values) and (values.min() < 0 or values.max() > 1):
-        what = f"accuracies from {values.min():g} to {values.max():g}"
-        action = "Divide percentages by 100"
-        raise SurrogateError(problem(what, "fit", "accuracies in 0..1", action))
-    return values

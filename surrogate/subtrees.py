@@ -48,9 +48,9 @@ class Counted:
 
 def count(graphs: Unfolded) -> Counted:
     """Relabel all lines of all texts, round by round."""
-    found = [graphs.labels_L]
+    found = [graphs.lines_K["label"][graphs.order_L]]
     for _ in range(ROUNDS):
-        told_L = np.zeros(len(graphs.labels_L), np.uint64)
+        told_L = np.zeros(len(graphs.text_L), np.uint64)
         np.add.at(told_L, graphs.reader_E, _mixed(found[-1])[graphs.source_E])
         found.append(_mixed(found[-1] * np.uint64(3) + told_L))
     keys = np.concatenate([each * np.uint64(4) + np.uint64(r) for r, each in enumerate(found)])

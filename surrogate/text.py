@@ -14,7 +14,7 @@ is left out where it comes first and written as B elsewhere. Nothing is lost: `d
 text back. Numbers have six digits, and large constants stand as digests.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from surrogate.folding import fold, unfold
@@ -33,7 +33,7 @@ from surrogate.wording import (
     write_sizes,
 )
 
-__all__ = ["LAYERS", "fold", "unfold", "write"]
+__all__ = ["LAYERS", "fold", "unfold", "without_task", "write"]
 
 _KEPT = 16_384  # spellings of lines that are remembered
 _LINES_KEPT = 16  # whole lines of one spelling
@@ -83,13 +83,18 @@ def _lines(nodes: list[Node], weights: "_Weights") -> list[str]:
             continue
         spelling = known.get(node.label) or _spelling(node, kind)
         inputs, count = node.inputs, 0
-        shared: list[str] | None = None
+        shared: Sequence[str] | None = None
         if spelling.is_layer:
             shared = weights.own(inputs, index, spelling)
             if not shared and shared is not None and not spelling.is_gated:
                 count = len(inputs) - 1
                 inputs = inputs[:1]
-        key = _distances(inputs, count, index, place)
+        operand = inputs[0] if len(inputs) == 1 else None
+        if type(operand) is Ref and not operand[1]:
+            back = place[operand[0]]
+            key = (count, index - back if back else 0)
+        else:
+            key = _distances(inputs, count, index, place)
         line = spelling.lines.get(key)
         if line is None:
             line = _line(node, index, spelling, place, weights, shared)
@@ -119,6 +124,13 @@ def _header(nodes: list[Node], outputs: list[Ref], task: str) -> str:
     words += [f"type={source.types[0]}"] if source.types[0] != 1 else []
     words += [f"out={output.output}"] if output.output else []
     return " ".join(words)
+
+
+def without_task(written: str) -> str:
+    """The text of a network whatever its task: what two texts of one network have in common."""
+    header, newline, rest = written.partition("\n")
+    words = [word for word in header.split(" ") if not word.startswith("task=")]
+    return " ".join(words) + newline + rest
 
 
 def _spelling(node: Node, kind: int) -> _Spelling:
@@ -163,7 +175,7 @@ def _line(
     spelling: _Spelling,
     place: dict[Node, int],
     weights: "_Weights",
-    shared: list[str] | None,
+    shared: Sequence[str] | None,
 ) -> str:
     """Any line; `shared` are the words for a layer's weights, None where all must be written."""
     is_plain = shared is not None
@@ -211,7 +223,7 @@ class _Weights:
         self.parts: dict[str, tuple[int, int, int]] = {}
         """Line, place and number of a tensor among others in one weight."""
 
-    def own(self, inputs: list[Operand], index: int, spelling: _Spelling) -> list[str] | None:
+    def own(self, inputs: list[Operand], index: int, spelling: _Spelling) -> Sequence[str] | None:
         """Words for the weights of a layer that are as its attributes say; else None."""
         natural, count = spelling.natural, len(inputs) - 1
         if spelling.is_gated:
@@ -220,19 +232,17 @@ class _Weights:
                 return None
         if not 0 <= count <= len(natural) or type(inputs[0]) is not Ref:
             return None
-        read_count = 0
-        for slot in range(count):
-            weight, (shape, source_count) = inputs[slot + 1], natural[slot]
+        read_count, are_distinct = 0, self.are_distinct
+        weights = inputs[1 : count + 1]
+        for weight, (shape, source_count) in zip(weights, natural, strict=False):
             if type(weight) is not Weight or weight.shape != shape or not weight.is_whole:
                 return None
             read = len(weight.sources)
-            if read != source_count and self.are_distinct:
+            if read != source_count and are_distinct:
                 return None
             read_count += read
         self.read_count += read_count
-        if self.are_distinct:
-            return []
-        return self._noted(inputs[1 : count + 1], index, spelling)  # type: ignore[arg-type]
+        return () if are_distinct else self._noted(weights, index, spelling)  # type: ignore[arg-type]
 
     def _noted(self, weights: list[Weight], index: int, spelling: _Spelling) -> list[str] | None:
         """The same where weights are shared: each one that stood before is named by its place."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from surrogate.features import LINE
 from surrogate.reading import Reading
 
 
@@ -19,10 +20,12 @@ class Unfolded:
     """Lines of each text."""
     text_L: np.ndarray
     """Which text a line is of."""
-    labels_L: np.ndarray
-    """Digest of operator and attributes, uint64."""
-    kinds_L: np.ndarray
-    """What paths count, uint8."""
+    folded_N: np.ndarray
+    """Folded lines of each text."""
+    order_L: np.ndarray
+    """Which folded line a line is, of those of all texts."""
+    lines_K: np.ndarray
+    """What each folded line says by itself (`features.LINE`)."""
     reader_E: np.ndarray
     source_E: np.ndarray
 
@@ -30,10 +33,11 @@ class Unfolded:
 def unfolded(readings: Sequence[Reading]) -> Unfolded:
     """Lay the texts side by side."""
     lengths_N = np.array([len(each.order_L) for each in readings], int)
-    folded_N = np.array([len(each.labels_K) for each in readings], int)
+    folded_N = np.array([len(each.lines_K) for each in readings], int)
     text_L = np.repeat(np.arange(len(readings)), lengths_N)
     order_L = _joined([each.order_L for each in readings]) + starts(folded_N)[text_L]
-    counts_K = _joined([each.counts_K for each in readings])
+    lines_K = np.concatenate([np.zeros(0, LINE), *[each.lines_K for each in readings]])
+    counts_K = lines_K["references"]
     distances = _joined([each.distances_E for each in readings])
     counts_L = counts_K[order_L]
     reader_E = np.repeat(np.arange(len(order_L)), counts_L)
@@ -42,8 +46,9 @@ def unfolded(readings: Sequence[Reading]) -> Unfolded:
     return Unfolded(
         lengths_N=lengths_N,
         text_L=text_L,
-        labels_L=_joined([each.labels_K for each in readings])[order_L],
-        kinds_L=_joined([each.kinds_K for each in readings])[order_L],
+        folded_N=folded_N,
+        order_L=order_L,
+        lines_K=lines_K,
         reader_E=reader_E,
         source_E=np.where(distance_E, reader_E - distance_E, starts(lengths_N)[text_L][reader_E]),
     )

@@ -86,8 +86,7 @@ def score(run: Run, generation: int, proposed: list[Event]) -> None:
 
     def make() -> list[Event]:
         texts = [_figures(p).text for _, p in fresh]
-        means, spreads = run.surrogate.score(texts)
-        lows, highs = run.surrogate.interval(texts, INTERVAL)
+        scores = run.surrogate.predict(texts, INTERVAL)
         known = [_figures(p) for p in run.state.trained()]
         pool = [_figures(p) for _, p in fresh] + known
         parameters = np.array([figures.parameters for figures in pool])
@@ -96,10 +95,10 @@ def score(run: Run, generation: int, proposed: list[Event]) -> None:
         for place, (index, program) in enumerate(fresh):
             payload: Json = {
                 "candidate": program.id,
-                "mean": float(means[place]),
-                "spread": float(spreads[place]),
-                "low": float(lows[place]),
-                "high": float(highs[place]),
+                "mean": float(scores.mean[place]),
+                "spread": float(scores.spread[place]),
+                "low": float(scores.low[place]),
+                "high": float(scores.high[place]),
                 "prior": float(priors[place]),
                 "version": run.state.predictor_version,
             }

@@ -15,6 +15,7 @@ from surrogate.commands.folder import open_predictor
 from surrogate.encode import read
 from surrogate.errors import SurrogateError, problem
 from surrogate.nearest import Neighbour, nearest
+from surrogate.text import without_task
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -47,13 +48,13 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _accuracies(options: argparse.Namespace) -> dict[str, float]:
-    """Mean measured accuracy by text."""
+    """Mean measured accuracy by text, whatever task the text names."""
     if options.table is None:
         return {}
     table = table_of(options, options.table)
     measured: dict[str, list[float]] = {}
     for text, accuracy in zip(table.texts, table.accuracies, strict=True):
-        measured.setdefault(text, []).append(accuracy)
+        measured.setdefault(without_task(text), []).append(accuracy)
     return {text: float(np.mean(values)) for text, values in measured.items()}
 
 
@@ -70,7 +71,7 @@ def _print_table(found: list[Neighbour], files: Files, accuracies: dict[str, flo
     table.add_column("file", overflow="fold")
     for place, each in enumerate(found, 1):
         graph, path = files.graphs[each.index], files.paths[each.index]
-        accuracy = accuracies.get(graph.text)
+        accuracy = accuracies.get(without_task(graph.text))
         measured = ["" if accuracy is None else f"{accuracy:.3f}"] if accuracies else []
         same = "  (the same graph)" if each.is_same else ""
         sizes = (f"{graph.parameters:,}", f"{graph.macs:,}")

@@ -36,8 +36,7 @@ def run(options: argparse.Namespace) -> int:
     surrogate = open_predictor(options.model, options.encoder)
     asked = (options.task, options.fidelity)
     texts = [graph.text for graph in files.graphs]
-    mean, spread = surrogate.score(texts, *asked)
-    low, high = surrogate.interval(texts, LEVEL, *asked)
+    mean, spread, low, high = surrogate.predict(texts, LEVEL, *asked)
     rows = [
         {
             "file": str(files.paths[index]),

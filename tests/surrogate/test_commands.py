@@ -1,5 +1,6 @@
 """`python -m surrogate`: what each command prints; a mistake is one line and exit code 2."""
 
+import csv
 import json
 import pickle
 import subprocess
@@ -217,6 +218,18 @@ def test_nearest_searches_a_run_and_shows_what_was_measured(
     assert len(files_in(printed)) == 2
     assert printed.count("(the same graph)") == 1
     assert f"{accuracy(5, 5):.3f}" in printed
+
+
+def test_nearest_knows_networks_whatever_task_the_table_names(
+    folder: Path, tmp_path: Path, capsys: Printed
+) -> None:
+    net, other = folder / "cnn5-5.onnx", folder / "cnn4-5.onnx"
+    rows = [(read(net, "mnist1d").text, 0.625), (read(other, "mnist1d").text, 0.5)]
+    with (tmp_path / "table.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("text", "accuracy"), *rows])
+    command = ["nearest", str(net), "--in", str(folder), "-k", "1"]
+    assert main([*command, "--table", str(tmp_path / "table.csv")]) == 0
+    assert "0.625" in capsys.readouterr().out
 
 
 def test_report_of_a_predictor_and_its_page(model: Path, tmp_path: Path, capsys: Printed) -> None:

@@ -244,6 +244,10 @@ def test_padding_that_is_no_part_of_a_convolution_stays() -> None:
     assert "Pad" in text("MaxPool", [0, 0, 1, 0, 0, 1])
 
 
+RMS = [
+    *("Pow {} #2 @2x16", "ReduceMean a2 @2x1", "Add ^1 #1e-06 @2x1", "Sqrt @2x1"),
+    *("Div {} ^1 @2x16", "Mul ^1 W16 @2x16", "View @32"),
+]
 FUSED = {
     "FusedConv": (
         [
@@ -281,6 +285,45 @@ FUSED = {
         ],
         {"w": (16,), "b": (16,)},
         ["Relu IN @2x16", "Add ^1 IN @2x16", "LayerNorm a2 eps=1e-12 @2x16", "View @32"],
+    ),
+    "BiasGelu": (
+        [
+            node("BiasGelu", "input_1 w", "q", domain="com.microsoft"),
+            node("Flatten", "q", "Identity:0"),
+        ],
+        {"w": (16,)},
+        ["Add IN W16 @2x16", "Gelu @2x16", "View @32"],
+    ),
+    "BiasSoftmax": (
+        [
+            node("BiasSoftmax", "input_1 w", "q", domain="com.microsoft", axis=2),
+            node("Flatten", "q", "Identity:0"),
+        ],
+        {"w": (2, 16)},
+        ["Add IN W2x16 @2x16", "Softmax a2 @2x16", "View @32"],
+    ),
+    "SimplifiedLayerNormalization": (
+        [
+            node("SimplifiedLayerNormalization", "input_1 w", "q", axis=-1, epsilon=1e-6),
+            node("Flatten", "q", "Identity:0"),
+        ],
+        {"w": (16,)},
+        [line.format("IN") for line in RMS],
+    ),
+    "SkipSimplifiedLayerNormalization": (
+        [
+            node("Relu", "input_1", "r"),
+            helper.make_node(
+                *("SkipSimplifiedLayerNormalization", ["r", "input_1", "w", "b"], ["q"]),
+                **{"domain": "com.microsoft", "epsilon": 1e-6},
+            ),
+            node("Flatten", "q", "Identity:0"),
+        ],
+        {"w": (16,), "b": (16,)},
+        [
+            *("Relu IN @2x16", "Add ^1 W16 @2x16", "Add ^1 IN @2x16", "Pow ^1 #2 @2x16"),
+            *(RMS[1:4] + [RMS[4].format("^5")] + RMS[5:]),
+        ],
     ),
     "FusedMatMul": (
         [

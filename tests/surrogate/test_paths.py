@@ -8,16 +8,16 @@ import pytest
 
 from surrogate.features import KINDS
 from surrogate.parse import parse
-from surrogate.paths import TILTS_TK, path_features
+from surrogate.paths import TILTS_TK, K, path_features
 from surrogate.reading import reading
 from surrogate.unfolded import unfolded
 
 LINES = {
-    "Conv k3 8>8": ("windows", "weights"),
-    "Conv k1 8>8": ("points", "weights"),
-    "AveragePool k3": ("pools",),
-    "Relu": ("activations",),
-    "BatchNorm": (),
+    "Conv k3 8>8": ("windows", "weights", "layers"),
+    "Conv k1 8>8": ("points", "weights", "layers"),
+    "AveragePool k3": ("pools", "layers"),
+    "Relu": ("activations", "layers"),
+    "BatchNorm": ("layers",),
 }
 REPEATED = """NET 1x40>10
 Conv k3 1>8 IN @8x40
@@ -32,11 +32,11 @@ Linear 8>10 @10"""
 
 def random_net(rng: Random) -> tuple[str, list[tuple[tuple[str, ...], list[int]]]]:
     """A text, and of every line its kinds and what it reads."""
-    text, known = ["NET 8x40>10"], [((), [])]
+    text, known = ["NET 8x40>10"], [(("layers",), [])]
     for index in range(1, rng.randint(4, 14)):
         if index > 1 and rng.random() < 0.5:
             read = [rng.randrange(max(0, index - 4), index) for _ in range(rng.randint(2, 3))]
-            words, kinds = "Concat a1" if len(read) > 2 else "Add", ()
+            words, kinds = "Concat a1" if len(read) > 2 else "Add", ("layers",)
         else:
             words, kinds = rng.choice(list(LINES.items()))
             read = [index - 1 if rng.random() < 0.7 else rng.randrange(index)]
@@ -53,7 +53,7 @@ def walked(known: list[tuple[tuple[str, ...], list[int]]]) -> np.ndarray:
     def paths_to(line: int) -> list[tuple[float, np.ndarray]]:
         """Chance when walked back, and operators of each kind, of every path."""
         kinds, read = known[line]
-        own = np.array([kind in kinds for kind in KINDS], float)
+        own = np.array([kind in kinds for kind in KINDS[:K]], float)
         if not read:
             return [(1.0, own)]
         return [(c / len(read), held + own) for source in read for c, held in paths_to(source)]
@@ -70,16 +70,18 @@ def walked(known: list[tuple[tuple[str, ...], list[int]]]) -> np.ndarray:
 def test_paths_are_those_that_one_walks_whatever_the_company(seed: int) -> None:
     rng = Random(seed)
     nets = [random_net(rng) for _ in range(5)]
-    found = path_features(unfolded([reading(text) for text, _ in nets]))
+    _, found = path_features(unfolded([reading(text) for text, _ in nets]))
     for (text, known), row in zip(nets, found, strict=True):
         np.testing.assert_allclose(row, walked(known), atol=1e-9)
-        np.testing.assert_array_equal(row, path_features(unfolded([reading(text)]))[0])
+        np.testing.assert_array_equal(row, path_features(unfolded([reading(text)]))[1][0])
 
 
 def test_a_repeated_block_is_walked_as_often_as_it_stands() -> None:
     lines = parse(REPEATED)
     assert len(lines.order) > len(lines.lines)
-    row = path_features(unfolded([reading(REPEATED)]))[0]
-    weights = KINDS.index("weights")
-    fewest, most, paths = row[weights], row[len(KINDS) + weights], row[3 * len(KINDS)]
-    assert (fewest, most, paths) == pytest.approx(np.log2([1 + 2, 1 + 6, 1 + 4]))
+    chains, paths = path_features(unfolded([reading(REPEATED)]))
+    row, weights = paths[0], KINDS.index("weights")
+    fewest, most, count = row[weights], row[K + weights], row[3 * K]
+    assert (fewest, most, count) == pytest.approx(np.log2([1 + 2, 1 + 6, 1 + 4]))
+    layers, field = 1 + 1 + 4 * 3 + 2, 1 + 5 * 2
+    assert chains[0] == pytest.approx(np.log2([1 + 6, 1 + layers, 1 + field]))
