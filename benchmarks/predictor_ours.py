@@ -27,7 +27,8 @@ from surrogate.reading import reading
 from surrogate.score import Surrogate
 
 ENCODERS = 4
-"""Taught by the unlabelled cells; a search has two, for speed."""
+"""Taught by the unlabelled cells; a search has two, and of two layers, for speed."""
+LAYERS = 3
 
 
 class Ranker(nn.Module):
@@ -35,7 +36,7 @@ class Ranker(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.encoder = Encoder(EncoderSettings(targets=1))
+        self.encoder = Encoder(EncoderSettings(layers=LAYERS, targets=1))
 
     def forward(self, batch: Batch) -> Tensor:
         """Scores of texts."""
@@ -112,6 +113,12 @@ def teach(
     columns = np.stack([space.proxies[of_text].mean(0) for of_text in rows.values()])
     proxies = dict(zip(names, columns.T, strict=True))
     base = pretrain(
-        list(rows), proxies or None, minutes, seed, encoders=encoders, with_paths=with_paths
+        list(rows),
+        proxies or None,
+        minutes,
+        seed,
+        settings=EncoderSettings(layers=LAYERS),
+        encoders=encoders,
+        with_paths=with_paths,
     )
     Surrogate(base).save(folder)

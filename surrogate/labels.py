@@ -22,8 +22,8 @@ Space = tuple[str, float]
 LOWEST, HIGHEST = 0.002, 0.998  # accuracies are clipped to this before the logit
 LIKELY_SPREAD = 0.6  # of accuracies on the logit scale, before any label
 SPREAD_WEIGHT = 4.0  # labels that this belief is worth
-# Part of the rank in a score: cells of the NAS-Bench-201 pool are ranked best by .3 to .7, children
-# of searches by 0 to .3, random networks of MNIST-1D alike by all.
+# Part of the rank in a score. With ranks alone cells of the NAS-Bench-201 pool and children of
+# searches are ordered worse, with log odds alone the cells are.
 RANK_SHARE = 0.3
 FAR_OUT = 3.0  # robust standard deviations from the median at which log odds are cut off
 SMALLEST_SPREAD = 0.05  # of log odds

@@ -31,7 +31,7 @@ class EncoderSettings:
 
     width: int = 64
     heads: int = 8
-    layers: int = 3
+    layers: int = 2
     targets: int = 0
     """Columns that pre-training predicts."""
 

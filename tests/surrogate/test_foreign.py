@@ -322,7 +322,9 @@ FUSED = {
         {"w": (16,), "b": (16,)},
         [
             *("Relu IN @2x16", "Add ^1 W16 @2x16", "Add ^1 IN @2x16", "Pow ^1 #2 @2x16"),
-            *(RMS[1:4] + [RMS[4].format("^5")] + RMS[5:]),
+            *RMS[1:4],
+            RMS[4].format("^5"),
+            *RMS[5:],
         ],
     ),
     "FusedMatMul": (
