@@ -24,7 +24,7 @@ def features_of(readings: Sequence[Reading], graphs: Unfolded) -> np.ndarray:
     """What is known of each text without an encoder, (N, FEATURES)."""
     if not readings:
         return np.zeros((0, FEATURES))
-    parameters, macs = np.log2(1 + np.array([each.sizes for each in readings], float)).T
+    parameters, macs = np.log2(1 + np.array([each.sizes for each in readings])).T
     chains, paths = path_features(graphs)
     sizes = np.column_stack([parameters, macs, macs - parameters])
     totals, counts = _totals(graphs)

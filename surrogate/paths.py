@@ -26,7 +26,6 @@ TILTS_TK = np.vstack([np.zeros((1, K)), np.eye(K), -np.eye(K)])
 CHAINS = ("weights", "layers", "field")
 PATH_FEATURES = 3 * K + len(TILTS_TK)
 FIELD_LIMIT = 1e6  # positions of a receptive field
-_MOST = slice(K, 2 * K)
 _WALKED = slice(2 * K, 3 * K)
 _TILTED = slice(3 * K, PATH_FEATURES)
 _LAYERS = PATH_FEATURES

@@ -9,9 +9,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from surrogate.errors import TooLongError, problem
+from surrogate.errors import SurrogateError, TooLongError, problem
 from surrogate.features import LINE, facts_of
-from surrogate.parse import POSITION_LIMIT, parse
+from surrogate.parse import POSITION_LIMIT, Parsed, parse
 from surrogate.positions import Positions, positions
 
 KEPT = 8192  # texts
@@ -22,7 +22,7 @@ class Reading:
     """A text as the predictor sees it."""
 
     positions: Positions
-    sizes: tuple[int, int]
+    sizes: tuple[float, float]
     """Parameters, and MACs for one example."""
     order_L: np.ndarray
     """Which folded line each unfolded one is."""
@@ -39,16 +39,24 @@ def reading(text: str) -> Reading:
     Raises:
         SurrogateError: It is no text of `encode`, or longer than the encoders read.
     """
-    parsed = parse(text)
+    where = text.split("\n", 1)[0][:80]
+    try:
+        return _reading(parse(text), where)
+    except (OverflowError, ValueError):  # more digits than a float, or Python, takes
+        what, expected = "a size of hundreds of digits", "sizes of a network that exists"
+        message = problem(what, where, expected, "Encode the ONNX file again")
+        raise SurrogateError(message) from None
+
+
+def _reading(parsed: Parsed, where: str) -> Reading:
     lines = parsed.lines
     if len(lines) > POSITION_LIMIT:
-        what, where = f"{len(lines)} lines after folding", text.split("\n", 1)[0][:80]
-        expected = f"at most {POSITION_LIMIT} lines"
+        what, expected = f"{len(lines)} lines after folding", f"at most {POSITION_LIMIT} lines"
         raise TooLongError(problem(what, where, expected, "Score a smaller network"))
     facts = [facts_of(line.words) for line in lines]
     return Reading(
         positions=positions(lines, facts),
-        sizes=(parsed.parameters, parsed.macs),
+        sizes=(float(parsed.parameters), float(parsed.macs)),
         order_L=np.array(parsed.order),
         lines_K=np.frombuffer(b"".join([fact.record for fact in facts]), LINE),
         distances_E=np.frombuffer(b"".join([fact.references for fact in facts]), np.int64),

@@ -288,6 +288,14 @@ def test_a_malformed_text_is_named(builtin: Surrogate) -> None:
             builtin.score([bad])
 
 
+@pytest.mark.parametrize("digits", [400, 5000])
+@pytest.mark.parametrize("line", ["Conv k{} 1>8 @8x40", "Conv k3 1>{} @8x40", "Relu @{}x40"])
+def test_a_text_with_an_absurd_size_is_refused(builtin: Surrogate, line: str, digits: int) -> None:
+    absurd = "\n".join(["NET 1x40>10", line.format("9" * digits), "Linear 8>10 @10"])
+    with pytest.raises(SurrogateError, match="size of hundreds of digits"):
+        builtin.score([absurd])
+
+
 def test_heads_see_what_their_kind_allows() -> None:
     rows = ["NET 1x40>10", "Conv k3 1>8 IN @8x40", "Conv k3 8>8 @8x40", "Add ^1 ^2 @8x40"]
     net = "\n".join([*rows, "Linear 8>10 @10"])
