@@ -1,7 +1,7 @@
 """Everything that the predictor takes from a text, read once and kept.
 
 In: a text; out: a `Reading`: positions for the encoders, and what the lines say and read.
-Axes: L unfolded lines, K folded lines, E references of those.
+Axes: L unfolded lines, E references of the folded ones.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 
 from surrogate.errors import SurrogateError, TooLongError, problem
-from surrogate.features import LINE, facts_of
+from surrogate.features import facts_of
 from surrogate.parse import POSITION_LIMIT, Parsed, parse
 from surrogate.positions import Positions, positions
 
@@ -26,8 +26,8 @@ class Reading:
     """Parameters, and MACs for one example."""
     order_L: np.ndarray
     """Which folded line each unfolded one is."""
-    lines_K: np.ndarray
-    """What each line says by itself (`features.LINE`)."""
+    records: bytes
+    """What each folded line says by itself, one `features.LINE` each."""
     distances_E: np.ndarray
     """The references of all folded lines: lines back, 0 for the input."""
 
@@ -58,6 +58,6 @@ def _reading(parsed: Parsed, where: str) -> Reading:
         positions=positions(lines, facts),
         sizes=(float(parsed.parameters), float(parsed.macs)),
         order_L=np.array(parsed.order),
-        lines_K=np.frombuffer(b"".join([fact.record for fact in facts]), LINE),
+        records=b"".join([fact.record for fact in facts]),
         distances_E=np.frombuffer(b"".join([fact.references for fact in facts]), np.int64),
     )

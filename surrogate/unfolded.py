@@ -33,10 +33,10 @@ class Unfolded:
 def unfolded(readings: Sequence[Reading]) -> Unfolded:
     """Lay the texts side by side."""
     lengths_N = np.array([len(each.order_L) for each in readings], int)
-    folded_N = np.array([len(each.lines_K) for each in readings], int)
+    folded_N = np.array([len(each.records) // LINE.itemsize for each in readings], int)
     text_L = np.repeat(np.arange(len(readings)), lengths_N)
     order_L = _joined([each.order_L for each in readings]) + starts(folded_N)[text_L]
-    lines_K = np.concatenate([np.zeros(0, LINE), *[each.lines_K for each in readings]])
+    lines_K = np.frombuffer(b"".join([each.records for each in readings]), LINE)
     counts_K = lines_K["references"]
     distances = _joined([each.distances_E for each in readings])
     counts_L = counts_K[order_L]
