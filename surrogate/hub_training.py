@@ -1,7 +1,7 @@
 """Fine-tunes an encoder of Hugging Face on labels, on as many processes as accelerate starts.
 
 In: a `HubEncoder` and a table; out: a tuned one. A linear head on the averaged states says a score
-(normal scores of the labels, within each task and fidelity); the loss is its error and, for every
+(scores of the labels, within each task and fidelity); the loss is its error and, for every
 pair of a batch whose order it gets wrong or barely right, the margin that is missing. The head is
 thrown away: the regression of the predictor reads the vectors. With fewer labels than a few
 hundred the frozen encoder is usually the better one; the members' figures say so.
@@ -103,7 +103,7 @@ def _rate(step: int, steps: int) -> float:
 
 
 def _labels(table: Table) -> tuple[tuple[str, ...], Tensor, Tensor]:
-    """Distinct texts, their normal scores, and the number of the space of each."""
+    """Distinct texts, their scores, and the number of the space of each."""
     count = len(table.texts)
     tasks, fidelities = table.tasks or ("",) * count, table.fidelities or (0.0,) * count
     spaces = list(zip(tasks, fidelities, strict=True))
