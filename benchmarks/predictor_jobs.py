@@ -42,7 +42,17 @@ CODE = {  # modules whose change makes results of a row out of date
     "scratch": ("predictor_ours.py", "predictor_training.py"),
 }
 PREDICTOR = (
-    *("base", "features", "finetune", "graph_features", "labels", "model", "parse", "paths"),
+    *("answers", "base", "features", "finetune", "graph_features", "labels", "model", "parse"),
+    *("paths", "positions", "process"),
+        "base",
+        "features",
+        "finetune",
+        "graph_features",
+        "labels",
+        "model",
+        "parse",
+        "paths",
+    ),
     *("positions", "process"),
     *("ranking_loss", "reading", "score", "subtrees", "trees", "tune", "unfolded"),
 )

@@ -18,10 +18,10 @@ from torch.nn.functional import embedding_bag, scaled_dot_product_attention
 from surrogate.features import LINE_FEATURES, NO_ROW, SLOTS, TOKENS, VARIANTS
 from surrogate.positions import Positions
 
-BATCH_POSITIONS = 1024  # of a batch, padding included; more do not fit the cache of one core
+BATCH_POSITIONS = 1024  # of a batch, padding included; more are hardly faster
 SHORT = 64  # positions; of longer texts, whose attention grows with the square, fewer make a batch
-# Lengths, class position included, are padded to multiples of this: attention over 47 positions
-# takes 130 us and over 48 takes 36, because AVX-512 works on 16 numbers at a time.
+# Lengths, class position included, are padded to multiples of this: processors work on so many
+# numbers at a time, and odd lengths cost attention more than the padding does.
 STEP = 8
 
 

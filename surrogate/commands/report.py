@@ -105,9 +105,9 @@ def unseen(surrogate: "Surrogate", table: Table, name: str) -> "Predictions":
     for space in dict.fromkeys(key[1:] for key in keys):
         rows = [row for row, key in enumerate(keys) if key[1:] == space]
         texts = [keys[row][0] for row in rows]
-        mean[rows], spread[rows] = surrogate.score(texts, *space)
         for level, (low, high) in intervals.items():
-            low[rows], high[rows] = surrogate.interval(texts, level, *space)
+            said = surrogate.predict(texts, level, *space)
+            mean[rows], spread[rows], low[rows], high[rows] = said
     seen = len(set(table.texts) & known)
     source = (
         f"{len(keys)} networks of {name} that the predictor has not learned from"

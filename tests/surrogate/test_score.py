@@ -108,15 +108,13 @@ def test_with_few_labels_an_interval_spares_none_of_their_errors(builtin: Surrog
     assert ((held.low <= held.accuracy + 1e-9) & (held.accuracy <= held.high + 1e-9)).all()
 
 
-def test_one_call_says_what_score_and_interval_say(builtin: Surrogate) -> None:
+def test_the_level_widens_intervals_and_changes_nothing_else(builtin: Surrogate) -> None:
     texts, accuracies = family(60)
     fitted = builtin.fit(texts[:40], list(accuracies[:40]))
-    said = fitted.predict(texts[40:], level=0.5)
-    for one, other in zip(said[:2], fitted.score(texts[40:]), strict=True):
-        np.testing.assert_array_equal(one, other)
-    for one, other in zip(said[2:], fitted.interval(texts[40:], 0.5), strict=True):
-        np.testing.assert_array_equal(one, other)
-    assert (said.low <= said.high).all()
+    half, most = (fitted.predict(texts[40:], level) for level in (0.5, 0.9))
+    np.testing.assert_array_equal(half[:2], most[:2])
+    assert ((most.low < half.low) & (half.low < half.high) & (half.high < most.high)).all()
+    np.testing.assert_array_equal(half[2:], fitted.interval(texts[40:], 0.5))
     assert [len(each) for each in fitted.predict([])] == [0, 0, 0, 0]
 
 
