@@ -43,18 +43,8 @@ CODE = {  # modules whose change makes results of a row out of date
 }
 PREDICTOR = (
     *("answers", "base", "features", "finetune", "graph_features", "labels", "model", "parse"),
-    *("paths", "positions", "process"),
-        "base",
-        "features",
-        "finetune",
-        "graph_features",
-        "labels",
-        "model",
-        "parse",
-        "paths",
-    ),
-    *("positions", "process"),
-    *("ranking_loss", "reading", "score", "subtrees", "trees", "tune", "unfolded"),
+    *("paths", "positions", "process", "ranking_loss", "reading", "score", "subtrees", "trees"),
+    *("tune", "unfolded"),
 )
 """Modules of the package whose change makes results of a fitted predictor out of date."""
 
