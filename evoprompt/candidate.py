@@ -32,6 +32,8 @@ class Reason(StrEnum):
     BAD_EDIT = "bad_edit"  # an edit names lines that do not exist, overlaps or is out of order
     TRUNCATED = "truncated"  # the reply ended before its end mark
     UNCHANGED = "unchanged"  # the child is its parent
+    PROMPT_TOO_LONG = "prompt_too_long"  # the model's context has no room for a reply
+    NO_REPLY = "no_reply"  # the server gave none, however often it was asked
     TOO_LONG = "too_long"  # source over the size or nesting limit
     SYNTAX = "syntax"
     FORBIDDEN_IMPORT = "forbidden_import"
@@ -131,8 +133,18 @@ class Reply:
 
     text: str
     token_count: int
+    """Tokens that were written for it."""
     is_finished: bool
     """False if it was cut at the token limit."""
+    prompt_tokens: int = 0
+    """Tokens of the prompt that were read for it; siblings of one request share one prompt, which
+    the first of them carries, so that sums are what was read and paid for."""
+    seconds: float = 0.0
+    """Clock: its share of the wall time of the call that brought it."""
+    retries: int = 0
+    """Clock: how often the call was made again before it was answered."""
+    refusal: Rejected | None = None
+    """Why there is no text: the prompt is too long for the model, or a server gave nothing."""
 
 
 @dataclass(frozen=True)

@@ -82,13 +82,49 @@ class ScreenSettings:
 
 
 @dataclass(frozen=True)
+class VllmSettings:
+    """vLLM, which writes children in a process of its own."""
+
+    keep: bool = False
+    """Keep it in memory while candidates are trained; otherwise it is started for each phase."""
+    gpus: int = 1
+    """GPUs that share the model."""
+    gpu_share: float = 0.85
+    """Share of each GPU's memory that it may take; not used on the CPU."""
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """A server that speaks OpenAI's protocol."""
+
+    url: str = "https://api.openai.com/v1"
+    """Where it is, with the version at the end."""
+    key_variable: str = "OPENAI_API_KEY"
+    """Environment variable that holds the key; keys stand in no setting and in no file."""
+    chat: bool = True
+    """Ask for chat completions; without it for plain ones, for models without chat template."""
+    weights: str | None = None
+    """Folder or hub id of the served weights, if it loads adapters; without it no tuning."""
+    concurrent: int = 4
+    """Requests under way at the same time."""
+    per_minute: int | None = None
+    """Most requests in a minute."""
+    prompt_price: float = 0.0
+    """Money for a million tokens of prompts."""
+    completion_price: float = 0.0
+    """Money for a million tokens of replies."""
+
+
+@dataclass(frozen=True)
 class ProposerSettings:
     """Who writes children, and how many."""
 
-    engine: Literal["transformers", "replay"] = "transformers"
-    """transformers (hub id or folder), or replay (recorded replies, for tests)."""
+    engine: Literal["transformers", "vllm", "openai", "replay"] = "transformers"
+    """transformers or vllm (a model on this machine), openai (any server that speaks its protocol),
+    or replay (recorded replies, for tests)."""
     model: str = "builtin"
-    """builtin, a Hugging Face id, or a local folder (for replay: a JSON file of replies)."""
+    """builtin, a Hugging Face id, or a local folder; for openai the model's name at the server; for
+    replay a JSON file of replies."""
     prompts: Path | None = None
     """Folder of templates; the checkout's prompts/ if not given."""
     prompts_per_round: int = 8
@@ -103,6 +139,12 @@ class ProposerSettings:
     """Longest reply."""
     threads: int = 1
     """CPU threads of the language model; part of the settings because results depend on it."""
+    seconds_limit: float = 600.0
+    """Longest wait for one answer of vLLM or of a server."""
+    retries: int = 4
+    """How often vLLM or a server is asked again after a failure."""
+    vllm: VllmSettings = field(default_factory=VllmSettings)
+    server: ServerSettings = field(default_factory=ServerSettings)
 
 
 @dataclass(frozen=True)
@@ -182,6 +224,8 @@ class Budget:
     """Hours of wall clock; a run stopped by it does not promise the same content hash."""
     tokens: int | None = None
     """Tokens written by the proposer."""
+    money: float | None = None
+    """Money for the proposer's tokens, by --proposer.server.prompt-price and .completion-price."""
 
 
 @dataclass(frozen=True)
