@@ -113,6 +113,8 @@ class Prompt:
     target: str = "any"
     reply_format: str = "edits"
     """edits or program."""
+    part: str = ""
+    """What the prompt asks to change (any, width, depth, ...); empty where it does not say."""
 
 
 @dataclass(frozen=True)

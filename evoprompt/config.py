@@ -132,7 +132,12 @@ class ProposerSettings:
     samples_per_prompt: int = 8
     """Replies to each prompt; siblings that tuning compares."""
     cross_share: float = 0.3
-    """Share of the prompts that show a second parent."""
+    """Share of the prompts that show a second parent, before a bandit has learned otherwise."""
+    choose_templates: Literal["bandit", "weights"] = "bandit"
+    """bandit: the more often a template's children enter the archive for its tokens, the more often
+    it is drawn; weights: as often as the templates' weights say."""
+    repairs_per_round: int = 8
+    """Most rejected children of a round that go back once with the screen's message; 0: none."""
     top_p: float = 0.95
     """Nucleus sampling."""
     max_tokens: int = 160

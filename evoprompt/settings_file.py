@@ -62,6 +62,7 @@ def check(settings: SearchSettings) -> None:
         "proposer.prompts-per-round": (proposer.prompts_per_round, 1, 10**5),
         "proposer.samples-per-prompt": (proposer.samples_per_prompt, 1, 10**4),
         "proposer.cross-share": (proposer.cross_share, 0, 1),
+        "proposer.repairs-per-round": (proposer.repairs_per_round, 0, 10**5),
         "proposer.top-p": (proposer.top_p, 1e-3, 1),
         "choose.trained-per-generation": (choose.trained_per_generation, 1, 10**5),
         "choose.reserve-share": (choose.reserve_share, 0, 1),
