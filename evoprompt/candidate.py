@@ -141,9 +141,9 @@ class Reply:
     prompt_tokens: int = 0
     """Tokens of the prompt that were read for it; siblings of one request share one prompt, which
     the first of them carries, so that sums are what was read and paid for."""
-    seconds: float = 0.0
+    seconds: float = field(default=0.0, compare=False)
     """Clock: its share of the wall time of the call that brought it."""
-    retries: int = 0
+    retries: int = field(default=0, compare=False)
     """Clock: how often the call was made again before it was answered."""
     refusal: Rejected | None = None
     """Why there is no text: the prompt is too long for the model, or a server gave nothing."""

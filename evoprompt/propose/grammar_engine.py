@@ -20,6 +20,7 @@ class GrammarEngine:
     """An `Engine` without a model."""
 
     base: TunableBase | None = None
+    notes: tuple[str, ...] = ()
 
     def __init__(self, task: TaskShape) -> None:
         self.version = "grammar"
@@ -32,6 +33,10 @@ class GrammarEngine:
             for prompt, s in zip(prompts, samplings, strict=True)
         ]
 
+    def prompt_size(self, text: str) -> tuple[int, int] | None:
+        """There is no context to overflow."""
+        return None
+
     def use(self, version: str, adapter: Path | None) -> None:
         """The grammar has no adapters."""
         if adapter is not None:
@@ -39,6 +44,9 @@ class GrammarEngine:
                 f"{adapter}: the grammar arm cannot take an adapter. Expected none. "
                 "Set --learn.steps 0, or another --control."
             )
+
+    def rest(self) -> None:
+        """Nothing to give back."""
 
     def close(self) -> None:
         """Nothing to give back."""

@@ -26,6 +26,7 @@ class ReplayEngine:
     """Gives out recorded replies; what was given is never given again."""
 
     base: TunableBase | None = None
+    notes: tuple[str, ...] = ()
 
     def __init__(self, path: Path) -> None:
         """Read the whole file; raises ModelError where it is missing or not of one of the forms."""
@@ -41,6 +42,10 @@ class ReplayEngine:
         pairs = zip(prompts, samplings, strict=True)
         return [self._take(prompt, sampling.count) for prompt, sampling in pairs]
 
+    def prompt_size(self, text: str) -> tuple[int, int] | None:
+        """Recorded replies have no context to overflow."""
+        return None
+
     def use(self, version: str, adapter: Path | None) -> None:
         """Recorded replies have no adapters: only going back to the recording is allowed."""
         if adapter is not None:
@@ -48,6 +53,9 @@ class ReplayEngine:
                 f"{adapter}: recorded replies ({self._path}) cannot take an adapter. Expected a "
                 "model. Set --learn.steps 0, or --proposer.engine transformers."
             )
+
+    def rest(self) -> None:
+        """Nothing to give back."""
 
     def close(self) -> None:
         """Nothing to give back."""

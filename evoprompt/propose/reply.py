@@ -18,6 +18,8 @@ _PROGRAM = re.compile(r"^[ \t]*(class\s+\w+|def\s+\w+|import\s+\w+|from\s+\w+\s+
 
 def read_reply(prompt: Prompt, reply: Reply) -> tuple[str, tuple[str, ...]] | Rejected:
     """The child's source and notes such as `added ConvBlock`, or why there is no child."""
+    if reply.refusal is not None:
+        return reply.refusal
     if len(reply.text) > MAXIMUM_CHARACTERS:
         detail = f"{len(reply.text)} characters, at most {MAXIMUM_CHARACTERS}"
         return rejected(Stage.PARSE, Reason.TOO_LONG, detail)

@@ -8,15 +8,17 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
-from evoprompt.candidate import Prompt, Sampling
+from evoprompt.candidate import Prompt, Reason, Rejected, Sampling
 from evoprompt.config import ProposerSettings
 from evoprompt.errors import ModelError
 from evoprompt.grammar.edits import END, numbered
 from evoprompt.propose.addresses import AddressMask, address_tokens
 from evoprompt.propose.engine import open_engine
 from evoprompt.propose.model_files import fingerprint
+from evoprompt.propose.reply import read_reply
 from evoprompt.propose.sampling import Draw, _drawn, sample
-from evoprompt.propose.transformers_engine import batches, chat_messages
+from evoprompt.propose.local_base import chat_messages
+from evoprompt.propose.transformers_engine import batches
 from tests.propose.conftest import save_tiny_model
 
 
@@ -106,7 +108,7 @@ def test_replies_have_the_asked_count_and_length(engine, prompts):
 def test_almost_greedy_sampling_takes_the_tokens_that_one_whole_forward_likes_best(engine, prompts):
     tokens = [engine.base.encode_prompt(prompt.text) for prompt in prompts]
     draws = [Draw(each, 1e-4, 1.0, 2, 0, 40) for each in tokens]
-    written = sample(engine._model, draws, engine._end_tokens)
+    written = sample(engine._model, draws, engine.base.end_tokens)
     for each, replies in zip(tokens, written, strict=True):
         for reply in replies:
             with torch.no_grad():
@@ -202,11 +204,40 @@ def test_damaged_adapters_are_refused(engine, adapter, tmp_path):
     shutil.rmtree(adapter)
 
 
-def test_a_context_too_small_for_the_prompt_is_said_with_the_numbers(tokenizer, prompts, tmp_path):
-    folder = save_tiny_model(tmp_path / "short", tokenizer, context=40)
+def test_a_prompt_longer_than_the_context_is_a_counted_rejection(tokenizer, prompts, tmp_path):
+    lengths = [len(tokenizer(each.text)["input_ids"]) for each in prompts]
+    context = sorted(lengths)[-2] + 20  # all but the longest fit
+    folder = save_tiny_model(tmp_path / "short", tokenizer, context=context)
     short = open_engine(ProposerSettings(model=str(folder), threads=1))
-    with pytest.raises(ModelError, match=r"takes \d+ tokens and the model's context is 40"):
-        short.sample(prompts[:1], SAMPLINGS[:1])
+    longest = lengths.index(max(lengths))
+    assert short.prompt_size(prompts[longest].text) == (max(lengths), context)
+    for place, (prompt, group) in enumerate(
+        zip(prompts, short.sample(prompts, SAMPLINGS), strict=True)
+    ):
+        assert len(group) == 3
+        for reply in group:
+            child = read_reply(prompt, reply)
+            is_refused = isinstance(child, Rejected) and child.reason == Reason.PROMPT_TOO_LONG
+            assert is_refused == (place == longest)
+            assert (reply.token_count == 0) == (place == longest)
+            if is_refused:
+                assert f"{max(lengths)} tokens and the model's context is {context}" in child.detail
+
+
+def test_the_prompt_is_read_once_for_all_its_replies(engine, prompts):
+    shapes = []
+    hook = engine._model.register_forward_pre_hook(
+        lambda _, __, kwargs: shapes.append(tuple(kwargs["input_ids"].shape)), with_kwargs=True
+    )
+    try:
+        replies = engine.sample(prompts, SAMPLINGS)
+    finally:
+        hook.remove()
+    lengths = [len(engine.base.encode_prompt(prompt.text)) for prompt in prompts]
+    assert shapes[0] == (4, max(lengths))
+    assert all(rows <= 12 and tokens == 1 for rows, tokens in shapes[1:])
+    assert [[r.prompt_tokens for r in group] for group in replies] == [[n, 0, 0] for n in lengths]
+    assert all(r.seconds > 0 and r.retries == 0 for group in replies for r in group)
 
 
 def test_replies_are_encoded_with_the_end_that_the_model_writes(engine, tokenizer):
