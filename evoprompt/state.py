@@ -23,6 +23,8 @@ class Program:
     index: int
     operator: str
     parents: tuple[str, ...]
+    template: str = ""
+    """Of a repaired child, the one that wrote the broken child."""
     name: str | None = None
     is_screened: bool = False
     """True once the screen has given a verdict, whatever it was."""
@@ -67,17 +69,32 @@ class AuditPair:
 
 
 @dataclass
+class Spent:
+    """What one template spent and brought in one generation."""
+
+    token_count: int = 0
+    entered_count: int = 0
+    """Children that entered the archive."""
+
+
+@dataclass
 class State:
     """The search so far."""
 
     programs: dict[str, Program] = field(default_factory=dict[str, Program])
     graphs: dict[str, str] = field(default_factory=dict[str, str])
     """Graph hash -> the first program that had it."""
+    lines: dict[str, str] = field(default_factory=dict[str, str])
+    """Hash of canonical lines -> the first program that had them."""
     verdicts: dict[str, Screened | Rejected] = field(default_factory=dict[str, Screened | Rejected])
     """What the screen said of each program, and of what was written for a gate."""
     results: dict[ResultKey, str] = field(default_factory=dict[ResultKey, str])
     """Known training results -> the program that was trained."""
     written: list[Written] = field(default_factory=list[Written])
+    mended: set[str] = field(default_factory=set[str])
+    """Ids of the broken sources that went back to be repaired."""
+    spent: dict[tuple[int, str], Spent] = field(default_factory=dict[tuple[int, str], Spent])
+    """What each template spent and brought, by (generation, template)."""
     pool: list[str] = field(default_factory=list[str])
     """New, scored candidates of the generation that is under way."""
     screened_count: int = 0
@@ -103,6 +120,11 @@ class State:
     def _on_proposed(self, event: Event, payload: dict[str, Any]) -> None:
         self.token_count += payload["token_count"]
         candidate = payload["candidate"]
+        repairs = payload.get("repairs") or {}
+        template = repairs.get("template") or payload.get("template") or ""
+        if repairs:
+            self.mended.add(repairs["broken"])
+        self._spent(event.generation, template).token_count += payload["token_count"]
         if event.generation:
             self.written.append(
                 Written(
@@ -116,8 +138,13 @@ class State:
                 event.index,
                 payload["operator"],
                 tuple(payload["parents"]),
+                template,
                 payload["name"],
             )
+            self.lines.setdefault(payload.get("canonical") or candidate, candidate)
+
+    def _spent(self, generation: int, template: str) -> Spent:
+        return self.spent.setdefault((generation, template), Spent())
 
     def _on_screened(self, event: Event, payload: dict[str, Any]) -> None:
         verdict = read_verdict({k: v for k, v in payload.items() if k != "known_graph"})
@@ -134,6 +161,17 @@ class State:
         self.programs[candidate].is_screened = True
         self.verdicts[candidate] = read_verdict(payload)
 
+    def _on_duplicate(self, event: Event, payload: dict[str, Any]) -> None:
+        program = self.programs[payload["candidate"]]
+        known = self.programs.get(payload.get("of") or "")
+        if known is None or program.is_screened:
+            return
+        program.is_screened = known.is_screened
+        program.screened = known.screened
+        program.known_graph = known.known_graph or known.id
+        if known.id in self.verdicts:
+            self.verdicts[program.id] = self.verdicts[known.id]
+
     def _on_scored(self, event: Event, payload: dict[str, Any]) -> None:
         fields = {k: v for k, v in payload.items() if k != "candidate"}
         self.programs[payload["candidate"]].score = Score(**fields)
@@ -149,6 +187,11 @@ class State:
         program.weights_path = payload["weights_path"]
         self.results[payload["graph"], payload["recipe"], payload["seed"]] = program.id
         self.trained_count += not program.is_seed
+
+    def _on_archived(self, event: Event, payload: dict[str, Any]) -> None:
+        program = self.programs[payload["candidate"]]
+        entered = payload["status"] != "kept"
+        self._spent(program.generation, program.template).entered_count += entered
 
     def _on_known(self, event: Event, payload: dict[str, Any]) -> None:
         program = self.programs[payload["candidate"]]

@@ -4,19 +4,46 @@ One round of prompts is recorded in one piece, because the replies of one batch 
 """
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
-from evoprompt.candidate import Prompt, Rejected, Reply, Sampling, candidate_id
+from evoprompt.candidate import (
+    Prompt,
+    Reason,
+    Rejected,
+    Reply,
+    Sampling,
+    candidate_id,
+    normalise,
+)
 from evoprompt.grammar.seeds import seeds
 from evoprompt.ledger import Event, Json, clock_fields
 from evoprompt.propose.prompting import make_grammar_prompts, make_prompts
 from evoprompt.propose.reply import read_reply
+from evoprompt.screen import Prepared
+from evoprompt.steps.novelty import line_news, program_key
 from evoprompt.steps.parents import parent_picker
 from evoprompt.steps.run import Run
 from evoprompt.storage import write_atomically
 
 REFERENCE = "reference_cnn"
 """The seed that winners are compared with."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One reply, what was asked and what came of it."""
+
+    prompt: Prompt
+    reply: Reply
+    child: tuple[str, tuple[str, ...]] | Rejected
+    """Source and notes, or why there is none."""
+    sampling: Sampling | None = None
+    round_number: int = 0
+    seconds: float = 0.0
+    name: str | None = None
+    """A seed's."""
+    repairs: Json | None = None
+    """Of a repair: index and id of the broken program, and the template that wrote it."""
 
 
 def plant(run: Run) -> list[Event]:
@@ -26,8 +53,8 @@ def plant(run: Run) -> list[Event]:
         events: list[Event] = []
         for index, (name, source) in enumerate(_seed_sources(run).items()):
             prompt = Prompt("", "", "", "seed", (), "")
-            event = _proposed(run, 0, index, prompt, Reply("", 0, True), (source, ()), name=name)
-            events.append(event)
+            answer = Answer(prompt, Reply("", 0, True), (source, ()), name=name)
+            events.append(proposed_event(run, 0, "propose", index, answer))
         return events
 
     return run.batch(0, "propose", 0, 1 << 30, make)
@@ -51,9 +78,9 @@ def propose(run: Run, generation: int, round_number: int) -> list[Event]:
         for prompt, sampling, replies in zip(prompts, samplings, answers, strict=True):
             for reply in replies:
                 child = read_reply(prompt, reply)
+                answer = Answer(prompt, reply, child, sampling, round_number, seconds)
                 index = first + len(events)
-                extra = (round_number, sampling, seconds)
-                events.append(_proposed(run, generation, index, prompt, reply, child, extra=extra))
+                events.append(proposed_event(run, generation, "propose", index, answer))
         run.watch.phase("propose", size, size)
         return events
 
@@ -83,35 +110,13 @@ def _seed_sources(run: Run) -> dict[str, str]:
     return seeds(run.shape.in_shape, run.shape.num_classes)
 
 
-def _proposed(
-    run: Run,
-    generation: int,
-    index: int,
-    prompt: Prompt,
-    reply: Reply,
-    child: tuple[str, tuple[str, ...]] | Rejected,
-    *,
-    name: str | None = None,
-    extra: tuple[int, Sampling | None, float] = (0, None, 0.0),
-) -> Event:
+def proposed_event(run: Run, generation: int, stage: str, index: int, answer: Answer) -> Event:
     """Return the event of one reply; a program that can be prepared is stored under its id."""
-    round_number, sampling, seconds = extra
-    notes: tuple[str, ...] = ()
-    candidate = None
-    if not isinstance(child, Rejected):
-        source, notes = child
-        prepared = run.screener.prepare(source)
-        if isinstance(prepared, Rejected):
-            child = prepared
-        else:
-            notes += prepared.adapted
-            candidate = candidate_id(prepared.source)
-            path = run.source_path(candidate)
-            if not path.exists():
-                write_atomically(path, prepared.source.encode())
+    prompt, reply, sampling = answer.prompt, answer.reply, answer.sampling
+    prepared, broken = _prepared(run, answer)
     payload: Json = {
-        "candidate": candidate,
-        "name": name,
+        "candidate": None,
+        "name": answer.name,
         "operator": prompt.operator,
         "template": prompt.template,
         "template_hash": prompt.template_hash,
@@ -119,16 +124,51 @@ def _proposed(
         "parents": list(prompt.parents),
         "donor": list(prompt.donor),
         "target": prompt.target,
+        "part": prompt.part,
         "reply": reply.text,
         "token_count": reply.token_count,
         "finished": reply.is_finished,
         "temperature": sampling.temperature if sampling else None,
         "seed": sampling.seed if sampling else None,
         "proposer": run.engine.version if generation else None,
-        "round": round_number,
-        "notes": list(notes),
-        "rejected": asdict(child) if isinstance(child, Rejected) else None,
+        "round": answer.round_number,
+        "notes": [],
+        "rejected": asdict(prepared) if isinstance(prepared, Rejected) else None,
+        "broken": broken,
+        "repairs": answer.repairs,
     }
+    if isinstance(prepared, Prepared):
+        payload["candidate"] = _stored(run, prepared.source)
+        payload["notes"] = list(prepared.adapted)
+        payload["canonical"] = program_key(prepared.source)
+        payload["lines"] = _news(run, prompt, prepared.source, answer.repairs is not None)
     return Event(
-        generation, "propose", index, "proposed", payload, clock_fields({"seconds": seconds})
+        generation, stage, index, "proposed", payload, clock_fields({"seconds": answer.seconds})
     )
+
+
+def _prepared(run: Run, answer: Answer) -> tuple[Prepared | Rejected, str | None]:
+    """Return the child under the program contract, or why not and the text that broke it."""
+    if isinstance(answer.child, Rejected):
+        return answer.child, None
+    source, notes = answer.child
+    prepared = run.screener.prepare(source)
+    if isinstance(prepared, Rejected):
+        return prepared, None if prepared.reason == Reason.TOO_LONG else normalise(source)
+    return Prepared(prepared.source, notes + prepared.adapted), None
+
+
+def _stored(run: Run, source: str) -> str:
+    candidate = candidate_id(source)
+    path = run.source_path(candidate)
+    if not path.exists():
+        write_atomically(path, source.encode())
+    return candidate
+
+
+def _news(run: Run, prompt: Prompt, source: str, is_repair: bool) -> Json | None:
+    """Return which lines are new, against the parent as it was shown (a repair shows no parent)."""
+    if not prompt.parents:
+        return None
+    first = run.source(prompt.parents[0]) if is_repair else prompt.parent_source
+    return line_news(run, source, first, prompt.parents)

@@ -1,6 +1,7 @@
 """source -> graph, and graph -> score: the two cheap stages between proposing and choosing.
 
-A source that was screened before is not run again; a graph that is known is not scored again.
+A program that was screened before, in whatever layout, is not run again; a graph that is known is
+not scored again.
 """
 
 from dataclasses import asdict
@@ -25,22 +26,22 @@ def screen(run: Run, generation: int, proposed: list[Event]) -> None:
     first, last = proposed[0].index, proposed[-1].index
 
     def make() -> list[Event]:
-        verdicts: dict[str, Event] = {}
-        screened_before = {p.id for p in run.state.programs.values() if p.is_screened}
         fresh: dict[str, Event] = {}
         events: list[Event] = []
         for event in parsed:
             candidate = event.payload["candidate"]
-            if candidate in screened_before or candidate in fresh:
-                payload = {"candidate": candidate}
-                events.append(Event(generation, "screen", event.index, "duplicate", payload))
-            else:
+            known = _known_as(run, event, fresh)
+            if known is None:
                 fresh[candidate] = event
+            else:
+                how = "source" if known == candidate else "lines"
+                payload: Json = {"candidate": candidate, "of": known, "how": how}
+                events.append(Event(generation, "screen", event.index, "duplicate", payload))
         answers = verdicts_on(run, {each: run.source(each) for each in fresh}, "screen")
         graphs = dict(run.state.graphs)
         for candidate, event in fresh.items():
             answer = answers[candidate]
-            payload: Json = asdict(answer)
+            payload = asdict(answer)
             kind = "rejected"
             if isinstance(answer, Screened):
                 kind = "screened"
@@ -48,10 +49,19 @@ def screen(run: Run, generation: int, proposed: list[Event]) -> None:
                 graphs.setdefault(answer.graph, candidate)
             else:
                 payload["candidate"] = candidate
-            verdicts[candidate] = Event(generation, "screen", event.index, kind, payload)
-        return sorted([*events, *verdicts.values()], key=lambda e: e.index)
+            events.append(Event(generation, "screen", event.index, kind, payload))
+        return sorted(events, key=lambda e: e.index)
 
     run.batch(generation, "screen", first, last - first + 1, make)
+
+
+def _known_as(run: Run, event: Event, fresh: dict[str, Event]) -> str | None:
+    """Return the program that this one repeats: itself, or one of the same canonical lines."""
+    candidate = event.payload["candidate"]
+    owner = run.state.lines.get(event.payload.get("canonical") or candidate, candidate)
+    if owner != candidate:
+        return owner
+    return candidate if run.state.programs[candidate].is_screened or candidate in fresh else None
 
 
 def verdicts_on(run: Run, sources: dict[str, str], phase: str) -> dict[str, Screened | Rejected]:
