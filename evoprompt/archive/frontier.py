@@ -40,7 +40,7 @@ def gaps(
 
 
 def sizes(cell: Cell, settings: ArchiveSettings) -> tuple[int | None, int | None]:
-    """Return parameters and MACs in the middle of a cell, each None where the axes leave it open."""
+    """Return parameters and MACs in the middle of a cell; None where the axes leave one open."""
     middle = {
         axis: low + (place + 0.5) * (high - low) / count
         for axis, place, low, high, count in zip(
