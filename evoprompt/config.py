@@ -125,6 +125,9 @@ class ProposerSettings:
     model: str = "builtin"
     """builtin, a Hugging Face id, or a local folder; for openai the model's name at the server; for
     replay a JSON file of replies."""
+    adapter: Path | None = None
+    """Folder of a tuned adapter of this model to begin with, such as runs/A/proposer/v003 or what
+    `evoprompt learn proposer` wrote; it is copied into the run."""
     prompts: Path | None = None
     """Folder of templates; the checkout's prompts/ if not given."""
     prompts_per_round: int = 8
@@ -201,17 +204,26 @@ class ArchiveSettings:
 class LearnSettings:
     """What training teaches the proposer."""
 
+    method: Literal["dpo", "sft", "soft_prompt"] = "dpo"
+    """dpo (LoRA on better against worse siblings), sft (LoRA on the better ones alone), or
+    soft_prompt (sixteen virtual tokens on the better ones; transformers engine only)."""
     steps: int = 30
-    """LoRA steps after each generation; 0 leaves the proposer as it is."""
+    """Most steps after each generation; 0 leaves the proposer as it is."""
     batch_size: int = 8
     """Pairs per step."""
     learning_rate: float = 3e-4
-    """LoRA learning rate."""
+    """Of LoRA weights."""
+    soft_learning_rate: float = 3e-2
+    """Of a soft prompt."""
     rank: int = 16
     """LoRA rank."""
     beta: float = 0.1
     """Strength of the preference loss (DPO)."""
-    gate_prompts: int = 8
+    replay: float = 0.5
+    """Weight of the likelihood of replayed replies, which keeps what the model knows."""
+    probe_prompts: int = 4
+    """Prompts that a version answers every ten steps, to stop early; 0 asks for none."""
+    gate_prompts: int = 12
     """Held-out prompts of the promotion gate."""
     gate_samples: int = 8
     """Replies to each held-out prompt, by the old and by the new version."""
@@ -298,7 +310,9 @@ def smoke() -> SearchSettings:
             max_rounds=2,
         ),
         surrogate=SurrogateSettings(audit_count=4),
-        learn=replace(base.learn, steps=3, batch_size=2, gate_prompts=2, gate_samples=2),
+        learn=replace(
+            base.learn, steps=3, batch_size=2, probe_prompts=2, gate_prompts=2, gate_samples=2
+        ),
         budget=Budget(generations=2),
         final=FinalSettings(winners=2, seeds=2),
     )

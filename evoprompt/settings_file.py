@@ -69,6 +69,12 @@ def check(settings: SearchSettings) -> None:
         "choose.min-rounds": (choose.min_rounds, 1, choose.max_rounds),
         "budget.generations": (settings.budget.generations, 0, 10**6),
         "learn.steps": (settings.learn.steps, 0, 10**6),
+        "learn.batch-size": (settings.learn.batch_size, 1, 10**4),
+        "learn.rank": (settings.learn.rank, 1, 10**4),
+        "learn.replay": (settings.learn.replay, 0, 10**3),
+        "learn.probe-prompts": (settings.learn.probe_prompts, 0, 10**5),
+        "learn.gate-prompts": (settings.learn.gate_prompts, 0, 10**5),
+        "learn.gate-samples": (settings.learn.gate_samples, 1, 10**4),
         "final.winners": (settings.final.winners, 1, 100),
         "final.seeds": (settings.final.seeds, 1, 100),
         "archive.cells": (min(archive.cells), 1, 10**4),
@@ -78,6 +84,11 @@ def check(settings: SearchSettings) -> None:
             raise ConfigError(
                 f"--{name} is {value}; expected {low} to {high}. Change it and start again."
             )
+    if settings.learn.method == "soft_prompt" and proposer.engine != "transformers":
+        raise ConfigError(
+            f"--learn.method is soft_prompt and --proposer.engine {proposer.engine}; a soft prompt "
+            "cannot be merged, so only the transformers engine serves it. Take dpo or sft."
+        )
     if any(low >= high for low, high in zip(archive.low, archive.high, strict=True)):
         raise ConfigError(
             f"--archive.low {archive.low} is not below --archive.high {archive.high}; expected "

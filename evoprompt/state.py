@@ -113,6 +113,9 @@ class State:
         if handler is not None:
             handler(event, event.payload)
 
+    def _on_started(self, event: Event, payload: dict[str, Any]) -> None:
+        self.proposer_version = payload.get("proposer", self.proposer_version)
+
     def _on_generation(self, event: Event, payload: dict[str, Any]) -> None:
         self.pool = []
         self.screened_count = 0

@@ -1,92 +1,121 @@
-"""The promotion gate: a tuned proposer goes live only if it writes as many valid, new programs.
+"""The promotion gate: whether a tuned proposer may take the place of the one before it.
 
-In: how many replies to the held-out prompts were valid and new, for the version in use and for the
-tuned one; sampling and screening are functions of the caller. Out: a `Decision` with both figures.
-Not promised: that a promoted version is better; with 64 replies only large losses are visible.
+In: what both versions wrote for the same held-out prompts (valid, new, heredity), and how many of
+the held-out preferences the tuned one ranks right. Out: a `Decision` with all four figures.
+The rule: the share of valid replies and the share of new ones may be lower by no more than chance
+explains, heredity by no more than a tenth, and the preference accuracy must be above chance.
+Not promised: that a promoted version is better; a small loss is not visible in a hundred replies.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
 
-CONFIDENCE = 1.96  # two-sided 95 %
-Replies = TypeVar("Replies")
+CONFIDENCE = 1.96  # two-sided 95 %, for the intervals that are shown
+CHANCE = 1.2816  # one-sided 90 %: of ten versions that write as well, one is refused for bad luck
+HEREDITY_KEPT = 0.9  # of the old version's heredity
 
 
 @dataclass(frozen=True)
-class GateCount:
+class Written:
     """What one version wrote for the held-out prompts."""
 
     version: str
-    replies: int
+    samples: int
+    valid: int
+    """Replies that passed the screen."""
     valid_new: int
-    """Replies that passed the screen and whose graph was not known, each graph counted once."""
-
-    @property
-    def rate(self) -> float:
-        """Share of valid and new replies, 0..1; 0 without replies."""
-        return self.valid_new / self.replies if self.replies else 0.0
+    """Of them those whose graph was not known, each graph counted once."""
+    heredity: float | None = None
+    """Mean margin of `heredity.margin` over the valid children; None without any."""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether the tuned version goes live, and the figures behind it."""
+    """Whether the tuned version goes live, the figures behind it, and what spoke against it."""
 
-    is_promoted: bool
-    old: GateCount
-    new: GateCount
-    old_interval: tuple[float, float]
-    """Wilson 95 % interval of the old version's rate."""
-    new_interval: tuple[float, float]
+    old: Written
+    new: Written
+    preference_accuracy: float | None
+    objections: tuple[str, ...]
+
+    @property
+    def is_promoted(self) -> bool:
+        """True if nothing speaks against it."""
+        return not self.objections
 
     def line(self) -> str:
         """One line for the terminal and the report."""
-        verdict = "promoted" if self.is_promoted else "refused"
         old, new = (
-            f"{count.version} {count.valid_new}/{count.replies} ({low:.2f}-{high:.2f})"
-            for count, (low, high) in (
-                (self.old, self.old_interval),
-                (self.new, self.new_interval),
-            )
+            f"{each.version} {each.valid}/{each.samples} valid, "
+            f"{each.valid_new} new ({_percent(*wilson(each.valid_new, each.samples))}), "
+            f"heredity {_figure(each.heredity)}"
+            for each in (self.old, self.new)
         )
-        return f"{new} against {old}, valid and new: {verdict}"
+        verdict = "; ".join(["refused", *self.objections]) if self.objections else "promoted"
+        return f"{new} against {old}; pairs {_figure(self.preference_accuracy)}: {verdict}"
 
 
-def wilson(successes: int, count: int) -> tuple[float, float]:
-    """The 95 % score interval of a share (Wilson 1927, JASA 22:209); (0, 1) for 0 of 0."""
+def decide(old: Written, new: Written, preference_accuracy: float | None) -> Decision:
+    """Apply the rule.
+
+    Args:
+        old: The version in use.
+        new: The tuned one.
+        preference_accuracy: Share of held-out pairs that it ranks right; None without any.
+    """
+    found = [*losses(old, new)]
+    if preference_accuracy is None:
+        found.append("too few pairs to hold any out")
+    elif preference_accuracy <= 0.5:
+        found.append("held-out pairs ranked no better than by chance")
+    return Decision(old, new, preference_accuracy, tuple(found))
+
+
+def losses(old: Written, new: Written) -> list[str]:
+    """What the new version does worse than the old one; empty if nothing beyond the margins."""
+    found: list[str] = []
+    if not new.samples:
+        return ["no replies"]
+    for name, before, after in (
+        ("valid", old.valid, new.valid),
+        ("new", old.valid_new, new.valid_new),
+    ):
+        if is_lower(before, old.samples, after, new.samples):
+            found.append(f"fewer {name}")
+    inherits = old.heredity is None or (new.heredity or 0.0) >= HEREDITY_KEPT * old.heredity
+    if not inherits:
+        found.append("less heredity")
+    return found
+
+
+def is_lower(old: int, old_count: int, new: int, new_count: int) -> bool:
+    """Whether a share fell by more than chance explains, one-sided at 90 %.
+
+    The upper end of the difference's interval by Newcombe's method 10 (Statistics in Medicine 17,
+    1998, p. 873) is compared with zero.
+    """
+    if not old_count or not new_count:
+        return False
+    before, after = old / old_count, new / new_count
+    low = wilson(old, old_count, CHANCE)[0]
+    high = wilson(new, new_count, CHANCE)[1]
+    return after - before + math.hypot(high - after, before - low) < 0.0
+
+
+def wilson(successes: int, count: int, deviations: float = CONFIDENCE) -> tuple[float, float]:
+    """The score interval of a share (Wilson 1927, JASA 22:209); (0, 1) for 0 of 0."""
     if count == 0:
         return 0.0, 1.0
-    share, square = successes / count, CONFIDENCE**2
+    share, square = successes / count, deviations**2
     middle = (share + square / (2 * count)) / (1 + square / count)
     spread = math.sqrt(share * (1 - share) / count + square / (4 * count**2))
-    half = CONFIDENCE * spread / (1 + square / count)
+    half = deviations * spread / (1 + square / count)
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def promotion(old: GateCount, new: GateCount) -> Decision:
-    """Promote only if the new version's valid-and-new rate is not lower; never without replies."""
-    # Cross-multiplied, so that equal shares of different counts compare exactly.
-    is_not_lower = new.valid_new * old.replies >= old.valid_new * new.replies
-    return Decision(
-        is_promoted=is_not_lower and new.replies > 0,
-        old=old,
-        new=new,
-        old_interval=wilson(old.valid_new, old.replies),
-        new_interval=wilson(new.valid_new, new.replies),
-    )
+def _percent(low: float, high: float) -> str:
+    return f"{low:.2f}-{high:.2f}"
 
 
-def gate(
-    old: str,
-    new: str,
-    write: Callable[[str], Replies],
-    count: Callable[[str, Replies], GateCount],
-) -> Decision:
-    """Let both versions answer the same held-out prompts with the same seeds, and decide.
-
-    `write(version)` samples; `count(version, replies)` screens. What one version wrote must not
-    make the other's replies known: `count` starts from the same set of known graphs both times.
-    """
-    old_count = count(old, write(old))
-    return promotion(old_count, count(new, write(new)))
+def _figure(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.2f}"

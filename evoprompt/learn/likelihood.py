@@ -1,9 +1,10 @@
 """How likely a model finds replies: a prompt and its replies share a row, so it is read once.
 
-In: prompts and replies as token ids. Out: the log-probability of each reply, with gradient.
-A row is `[padding | prompt | reply 1 | reply 2 | ...]`; a block mask lets each reply see the
-prompt and itself, with positions that go on from the prompt. Models with other than full attention
-get one reply per row. Not promised: bits equal to separate rows; sums run in another order.
+In: prompts and replies as token ids, and a soft prompt if there is one. Out: the log-probability of
+each reply, with gradient. A row is `[padding | soft prompt | prompt | reply 1 | reply 2 | ...]`; a
+block mask lets each reply see the prompts and itself, with positions that go on from the prompt.
+Models with other than full attention get one reply per row. Not promised: bits equal to separate
+rows; sums run in another order.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-# Axes: B rows, T tokens of a row, S the same tokens as keys, R tokens behind the prompt, N replies.
+# Axes: B rows, T tokens of a row, S the same tokens as keys, R tokens behind the prompt, N replies,
+# P tokens of the soft prompt, E features of a token.
 PACKING_TYPES = ("llama", "qwen2", "qwen3")  # full attention that takes a mask of four dimensions
 PROMPT, PADDING = 0, -1  # what a token is; 1.. are the replies of its row
 
@@ -78,12 +80,22 @@ def block_mask(block_BT: Tensor, dtype: torch.dtype) -> Tensor:
     return hidden.masked_fill(is_seen, 0.0)[:, None]
 
 
-def reply_log_probabilities(model: torch.nn.Module, rows: Sequence[Row]) -> Tensor:
-    """(N,) log-probability of each reply, in the order of rows and replies."""
+def reply_log_probabilities(
+    model: torch.nn.Module, rows: Sequence[Row], soft_PE: Tensor | None = None
+) -> Tensor:
+    """(N,) log-probability of each reply, in the order of rows and replies.
+
+    Args:
+        model: A causal language model; with a soft prompt it must take `inputs_embeds`.
+        rows: Prompts with their replies.
+        soft_PE: A soft prompt that stands before every prompt.
+    """
     config = model.config  # pyright: ignore[reportAttributeAccessIssue]
     packs = can_pack(config)
     if not packs:
         rows = split(rows)
+    if soft_PE is not None:
+        rows = [Row((0,) * len(soft_PE) + row.prompt, row.replies) for row in rows]
     packed = pack(rows)
     parameter = next(model.parameters())
     device = parameter.device
@@ -92,14 +104,28 @@ def reply_log_probabilities(model: torch.nn.Module, rows: Sequence[Row]) -> Tens
     else:
         mask = (packed.block_BT != PADDING).long()
     reply_length = packed.token_BT.shape[1] - packed.prompt_length
+    if soft_PE is None:
+        inputs = {"input_ids": packed.token_BT.to(device)}
+    else:
+        inputs = {"inputs_embeds": _with_soft_prompt(model, packed, soft_PE)}
     logits_BRV = model(
-        input_ids=packed.token_BT.to(device),
+        **inputs,
         position_ids=packed.position_BT.to(device),
         attention_mask=mask.to(device),
         use_cache=False,
         logits_to_keep=reply_length + 1,
     ).logits
     return _gathered(logits_BRV.float(), packed, rows)
+
+
+def _with_soft_prompt(model: torch.nn.Module, packed: Packed, soft_PE: Tensor) -> Tensor:
+    """(B, T, E) the tokens' embeddings, with the soft prompt's where its places are."""
+    embedding = model.get_input_embeddings()  # pyright: ignore[reportCallIssue]
+    token_BTE = embedding(packed.token_BT.to(soft_PE.device))
+    is_soft_BT = (packed.block_BT == PROMPT) & (packed.position_BT < len(soft_PE))
+    place_BT = packed.position_BT.clamp(max=len(soft_PE) - 1).to(soft_PE.device)
+    soft_BTE = soft_PE[place_BT].to(token_BTE.dtype)
+    return torch.where(is_soft_BT[:, :, None].to(soft_PE.device), soft_BTE, token_BTE)
 
 
 def _gathered(logits_BRV: Tensor, packed: Packed, rows: Sequence[Row]) -> Tensor:

@@ -16,7 +16,7 @@ from evoprompt import __version__
 from evoprompt.archive import Archive
 from evoprompt.candidate import candidate_id
 from evoprompt.config import SearchSettings
-from evoprompt.errors import LedgerError
+from evoprompt.errors import LedgerError, ModelError
 from evoprompt.grammar.seeds import seeds
 from evoprompt.ledger import FORMAT, Event, Json, Ledger
 from evoprompt.propose.engine import Engine, open_engine
@@ -26,7 +26,7 @@ from evoprompt.screen import Screener
 from evoprompt.settings_file import from_dict, to_dict
 from evoprompt.steps.learn import load_predictor
 from evoprompt.steps.propose import REFERENCE
-from evoprompt.steps.run import Run, Watch
+from evoprompt.steps.run import START_VERSION, Run, Watch
 from evoprompt.storage import storage_error, write_atomically
 from evoprompt.train import Trainer, open_task
 
@@ -52,6 +52,7 @@ def create(folder: Path, settings: SearchSettings, watch: Watch) -> Run:
     try:
         ledger = Ledger.create(folder / "ledger.sqlite")
         run = _open_rooms(folder, settings, ledger, watch)
+        _begin_with_adapter(run)
         write_atomically(folder / "config.json", _json(to_dict(settings)))
         run.once(0, "start", 0, lambda: ("started", _started(run), _host()))
         return run
@@ -130,6 +131,23 @@ def _open_rooms(folder: Path, settings: SearchSettings, ledger: Ledger, watch: W
     )
 
 
+def _begin_with_adapter(run: Run) -> None:
+    """See that the engine takes the adapter that the settings name, and copy it into the run."""
+    given, kept = run.settings.proposer.adapter, run.start_adapter
+    if given is None or kept is None:
+        return
+    if run.engine.base is None:
+        raise ModelError(
+            f"{given}: the {run.engine.version} engine takes no adapter. Expected a model that can "
+            "be tuned. Leave --proposer.adapter away."
+        )
+    run.engine.use(START_VERSION, given)
+    try:
+        shutil.copytree(given, kept)
+    except OSError as error:
+        raise storage_error(kept, error) from error
+
+
 def _start_screener(screener: Screener, watch: Watch) -> Screener:
     """Refuse a machine that gives no jail before anything is spent; say what else it lacks."""
     watch.note("starting the jail")
@@ -156,6 +174,8 @@ def _started(run: Run) -> Json:
         },
         "templates": {name: template.hash for name, template in sorted(run.templates.items())},
         "reference": candidate_id(planted[REFERENCE]),
+        "base": run.engine.base.fingerprint if run.engine.base else None,
+        "proposer": START_VERSION if run.start_adapter else "base",
     }
 
 

@@ -20,6 +20,8 @@ from evoprompt.state import State
 from evoprompt.train import Trainer
 from surrogate import Surrogate
 
+START_VERSION = "v000"
+"""The adapter that a run was given to begin with; tuned versions are counted from v001."""
 Made = tuple[str, Json, Json]
 """Kind, payload and clock of an event."""
 
@@ -100,6 +102,12 @@ class Run:
     def proposer_folder(self, version: str) -> Path | None:
         """Return where an adapter stands, or None for the base model."""
         return None if version == "base" else self.folder / "proposer" / version
+
+    @property
+    def start_adapter(self) -> Path | None:
+        """Return where the adapter stands with which the run began, or None."""
+        begun = self.settings.proposer.adapter is not None
+        return self.proposer_folder(START_VERSION) if begun else None
 
     def seed(self, *names: str | int) -> int:
         """Return the seed of a named place in this run."""

@@ -1,35 +1,23 @@
 """siblings that won and lost -> a tuned proposer, which goes live only through its gate.
 
-The adapter starts from the base again each time and sees all of the run's pairs. It is promoted
-only if, for held-out prompts, it writes at least as many valid and new programs as the version
-before it; both figures are recorded either way.
+The adapter starts again each time from where the run started, and sees all of the run's pairs.
+While it is tuned it answers some prompts every few steps and stops early where it writes worse. It
+is promoted by `learn.gate`'s rule; all figures behind the decision are recorded either way.
 """
 
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
+from pathlib import Path
 
-from evoprompt.candidate import Prompt, Rejected, Reply, Screened, candidate_id
-from evoprompt.learn.gate import GateCount, gate
-from evoprompt.learn.pairs import Preference, Sibling, preferences
+from evoprompt.learn import gate
+from evoprompt.learn.lessons import Lessons
+from evoprompt.learn.pairs import count_by_evidence, preferences
 from evoprompt.learn.proposer import TuneReport, tune
 from evoprompt.ledger import Json, clock_fields
-from evoprompt.propose.reply import read_reply
-from evoprompt.state import Written
-from evoprompt.steps.propose import prompts_for, use_serving
+from evoprompt.steps.lessons import has_earned, replay_for, siblings_of
+from evoprompt.steps.propose import use_serving
 from evoprompt.steps.run import Made, Run
-from evoprompt.steps.screen import verdicts_on
-
-Answers = list[tuple[Prompt, Reply]]
-
-
-@dataclass
-class SampleCount:
-    """What one version wrote for the held-out prompts."""
-
-    samples: int = 0
-    valid: int = 0
-    valid_new: int = 0
-    tokens: int = 0
+from evoprompt.steps.versions import Questions, answers, questions
 
 
 def learn_proposer(run: Run, generation: int) -> None:
@@ -37,20 +25,21 @@ def learn_proposer(run: Run, generation: int) -> None:
 
     def make() -> Made:
         started = time.monotonic()
-        payload = _attempt(run, f"v{generation:03d}")
+        payload = _attempt(run, generation)
         return "proposer", payload, clock_fields({"seconds": time.monotonic() - started})
 
     run.once(generation, "learn", 1, make)
 
 
-def _attempt(run: Run, version: str) -> Json:
-    previous = run.state.proposer_version
+def _attempt(run: Run, generation: int) -> Json:
+    previous, version = run.state.proposer_version, f"v{generation:03d}"
     payload: Json = {
         "version": version,
         "previous": previous,
         "serving": previous,
         "promoted": None,
         "reason": None,
+        "method": run.settings.learn.method,
         "pair_count": 0,
         "loss_first": None,
         "loss_last": None,
@@ -60,13 +49,23 @@ def _attempt(run: Run, version: str) -> Json:
         "gate": None,
     }
     reason = _why_not(run)
-    pairs = [] if reason else preferences(_sibling(run, each) for each in run.state.written)
-    if not pairs:
-        return payload | {"reason": reason or "no siblings that differ"}
-    report = _tune(run, version, pairs)
+    if reason:
+        return payload | {"reason": reason}
+    lessons = _lessons(run, generation)
+    if not lessons.preferences:
+        return payload | {"reason": "no siblings that differ"}
+    seen = {each.prompt for each in run.state.written}
+    probes = questions(
+        run, run.settings.learn.probe_prompts, run.seed("probe", version), besides=seen
+    )
+    report = _tune(run, version, lessons, probes)
+    use_serving(run)
     payload |= {
         "pair_count": report.pairs,
+        "pairs": count_by_evidence(lessons.preferences),
+        "replayed": report.replayed,
         "steps": report.steps,
+        "stopped": report.stopped,
         "loss_first": report.first_loss,
         "loss_last": report.last_loss,
         "held_out_accuracy": report.preference_accuracy,
@@ -74,7 +73,8 @@ def _attempt(run: Run, version: str) -> Json:
     }
     if not report.weights:
         return payload | {"reason": "no usable pairs"}
-    return payload | _through_gate(run, previous, version)
+    seen |= {prompt.text for prompt, _ in probes.asked}
+    return payload | _through_gate(run, version, report, probes, seen)
 
 
 def _why_not(run: Run) -> str | None:
@@ -87,102 +87,67 @@ def _why_not(run: Run) -> str | None:
     return None
 
 
-def _sibling(run: Run, written: Written) -> Sibling:
-    program = run.state.programs.get(written.candidate) if written.candidate else None
-    if program is None or program.screened is None:
-        return Sibling(written.prompt, written.reply, is_valid=False, is_new=False)
-    is_first = (program.generation, program.index) == (written.generation, written.index)
-    earned = len(run.state.audit_pairs()) >= run.settings.surrogate.audit_count
-    believed = program.score.mean if program.score and earned else None
-    return Sibling(
-        written.prompt,
-        written.reply,
-        is_valid=True,
-        is_new=is_first and program.known_graph is None,
-        accuracy=program.accuracy,
-        score=believed if run.state.judge == "predictor" else None,
-    )
+def _lessons(run: Run, generation: int) -> Lessons:
+    """All pairs of the run so far, and what is replayed beside them."""
+    assert run.engine.base is not None
+    audit = run.ledger.find(generation, "learn", 0)
+    earned = has_earned(audit.payload if audit else None, run.settings.surrogate.audit_count)
+    siblings = siblings_of(run.state, run.shape.num_classes, earned)
+    replay = replay_for(run.engine.base, siblings, run.seed("replay", generation))
+    return Lessons(preferences(siblings), replay)
 
 
-def _tune(run: Run, version: str, pairs: list[Preference]) -> TuneReport:
-    run.watch.phase("tune proposer", 0, 1)
+def _tune(run: Run, version: str, lessons: Lessons, probes: Questions) -> TuneReport:
+    """Tune, and ask the probes every few steps."""
     folder = run.proposer_folder(version)
     assert folder is not None
     assert run.engine.base is not None
-    threads = run.settings.proposer.threads
-    seed = run.seed("tune", version) % 2**31
-    report = tune(run.engine.base, pairs, run.settings.learn, seed, folder, threads)
-    run.watch.phase("tune proposer", 1, 1)
-    return report
+    previous = run.state.proposer_version
+    before = answers(run, probes, previous, run.proposer_folder(previous)) if probes.asked else None
+
+    def probe(adapter: Path) -> bool:
+        assert before is not None
+        return not gate.losses(before, answers(run, probes, "look", adapter))
+
+    return tune(
+        run.engine.base,
+        lessons,
+        run.settings.learn,
+        run.seed("tune", version) % 2**31,
+        folder,
+        run.settings.proposer.threads,
+        start=run.start_adapter,
+        probe=probe if before else None,
+        progress=lambda done, total: run.watch.phase("tune proposer", done, total),
+    )
 
 
-def _through_gate(run: Run, previous: str, version: str) -> Json:
+def _through_gate(
+    run: Run, version: str, report: TuneReport, probes: Questions, seen: set[str]
+) -> Json:
     """Let both versions answer the same held-out prompts and decide."""
-    settings = run.settings.learn
-    seen = {each.prompt for each in run.state.written}
-    seed = run.seed("gate", version)
-    prompts, samplings = prompts_for(run, 0, 2 * settings.gate_prompts, seed)
-    held_out = [
-        (prompt, replace(sampling, count=settings.gate_samples))
-        for prompt, sampling in zip(prompts, samplings, strict=True)
-        if prompt.text not in seen
-    ][: settings.gate_prompts]
-    if not held_out:
-        return {"promoted": False, "reason": "no held-out prompt"}
-    tallies: dict[str, SampleCount] = {}
-    sampled: dict[str, Screened | Rejected] = {}
-
-    def write(name: str) -> Answers:
-        run.watch.phase("gate", len(tallies), 2)
-        run.engine.use(name, run.proposer_folder(name))
-        replies = run.engine.sample([p for p, _ in held_out], [s for _, s in held_out])
-        return [(p, r) for (p, _), group in zip(held_out, replies, strict=True) for r in group]
-
-    def count(name: str, answers: Answers) -> GateCount:
-        tallies[name] = count_samples(run, answers, sampled)
-        return GateCount(name, tallies[name].samples, tallies[name].valid_new)
-
-    decision = gate(previous, version, write, count)
+    previous = run.state.proposer_version
+    held_out = questions(run, run.settings.learn.gate_prompts, run.seed("gate", version), seen)
+    recorded: Json = {"token_count": probes.token_count, "sampled": _plain(probes)}
+    if not held_out.asked:
+        return recorded | {"promoted": False, "reason": "no held-out prompt"}
+    figures: list[gate.Written] = []
+    for each in (previous, version):
+        run.watch.phase("gate", len(figures), 2)
+        figures.append(answers(run, held_out, each, run.proposer_folder(each)))
     run.watch.phase("gate", 2, 2)
     use_serving(run)
+    old, new = figures
+    decision = gate.decide(old, new, report.preference_accuracy)
     return {
         "promoted": decision.is_promoted,
         "serving": version if decision.is_promoted else previous,
         "reason": decision.line(),
-        "token_count": sum(tally.tokens for tally in tallies.values()),
-        "sampled": {candidate: asdict(verdict) for candidate, verdict in sampled.items()},
-        "gate": {
-            "prompts": len(held_out),
-            "old": vars(tallies[previous]),
-            "new": vars(tallies[version]),
-        },
+        "token_count": probes.token_count + held_out.token_count,
+        "sampled": _plain(probes) | _plain(held_out),
+        "gate": {"prompts": len(held_out.asked), "old": asdict(old), "new": asdict(new)},
     }
 
 
-def count_samples(
-    run: Run, answers: Answers, sampled: dict[str, Screened | Rejected]
-) -> SampleCount:
-    """Screen what one version wrote; of it only the verdicts enter the run.
-
-    Args:
-        run: What it knows is not screened again.
-        answers: Prompts and replies.
-        sampled: Verdicts on earlier samples of this gate; the new ones are added.
-    """
-    tally = SampleCount(samples=len(answers), tokens=sum(r.token_count for _, r in answers))
-    sources: dict[str, str] = {}
-    written: list[str] = []
-    for prompt, reply in answers:
-        child = read_reply(prompt, reply)
-        prepared = child if isinstance(child, Rejected) else run.screener.prepare(child[0])
-        if not isinstance(prepared, Rejected):
-            written.append(candidate_id(prepared.source))
-            sources[written[-1]] = prepared.source
-    fresh = {each: source for each, source in sources.items() if each not in sampled}
-    verdicts = sampled | verdicts_on(run, fresh, "screen for the gate")
-    sampled |= {each: verdicts[each] for each in fresh if each not in run.state.verdicts}
-    valid = [verdicts[each] for each in written]
-    graphs = {each.graph for each in valid if isinstance(each, Screened)}
-    tally.valid = sum(isinstance(each, Screened) for each in valid)
-    tally.valid_new = len(graphs - set(run.state.graphs))
-    return tally
+def _plain(told: Questions) -> Json:
+    return {candidate: asdict(verdict) for candidate, verdict in told.verdicts.items()}

@@ -1,37 +1,77 @@
 import pytest
 
-from evoprompt.learn.gate import GateCount, gate, promotion, wilson
+from evoprompt.learn.gate import Written, decide, is_lower, wilson
 
 
-def count(valid_new, replies=64, version="v"):
-    return GateCount(version, replies, valid_new)
+def wrote(valid=90, new=80, heredity: float | None = 0.6, samples=96, version="v"):
+    return Written(version, samples, valid, new, heredity)
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "is_promoted"),
+    ("new", "objections"),
     [
-        (count(40), count(40), True),
-        (count(40), count(41), True),
-        (count(40), count(39), False),
-        (count(20, 32), count(40, 64), True),
-        (count(21, 32), count(41, 64), False),
-        (count(0), count(0), True),
-        (count(0, 0), count(5), True),
-        (count(5), count(0, 0), False),
+        (wrote(), ()),
+        (wrote(valid=89, new=79), ()),  # one reply less is chance
+        (wrote(valid=92, new=88, heredity=0.7), ()),
+        (wrote(valid=78), ("fewer valid",)),
+        (wrote(new=66), ("fewer new",)),
+        (wrote(heredity=0.53), ("less heredity",)),
+        (wrote(heredity=0.55), ()),
+        (wrote(heredity=None), ("less heredity",)),
+        (wrote(valid=0, new=0, heredity=None), ("fewer valid", "fewer new", "less heredity")),
+        (wrote(0, 0, None, 0), ("no replies",)),
     ],
 )
-def test_a_version_is_promoted_only_if_its_rate_is_not_lower(old, new, is_promoted):
-    assert promotion(old, new).is_promoted is is_promoted
+def test_a_version_is_refused_only_for_a_loss_that_chance_does_not_explain(new, objections):
+    decision = decide(wrote(), new, 0.7)
+    assert decision.objections == objections
+    assert decision.is_promoted is not objections
 
 
-def test_the_decision_carries_both_figures_with_intervals():
-    decision = promotion(count(32, version="base"), count(48, version="v001"))
-    assert (decision.old.rate, decision.new.rate) == (0.5, 0.75)
-    assert decision.old_interval == pytest.approx((0.381, 0.619), abs=1e-3)
-    assert decision.new_interval[0] < 0.75 < decision.new_interval[1]
+@pytest.mark.parametrize(
+    ("accuracy", "is_promoted"), [(None, False), (0.4, False), (0.5, False), (0.51, True)]
+)
+def test_held_out_pairs_must_be_ranked_better_than_by_chance(accuracy, is_promoted):
+    assert decide(wrote(), wrote(), accuracy).is_promoted is is_promoted
+
+
+def test_a_version_may_follow_one_that_wrote_nothing_valid():
+    assert decide(wrote(0, 0, None), wrote(), 0.7).is_promoted
+
+
+def test_of_equally_good_versions_one_in_ten_is_refused():
+    import random
+
+    rng = random.Random(0)
+
+    def draw():
+        return sum(rng.random() < 0.8 for _ in range(96))
+
+    refused = sum(is_lower(draw(), 96, draw(), 96) for _ in range(2000)) / 2000
+    assert 0.06 < refused < 0.13
+
+
+def test_a_loss_of_a_quarter_is_nearly_always_seen():
+    import random
+
+    rng = random.Random(1)
+
+    def draw(share):
+        return sum(rng.random() < share for _ in range(96))
+
+    seen = sum(is_lower(draw(0.8), 96, draw(0.6), 96) for _ in range(500)) / 500
+    assert seen > 0.9
+
+
+def test_the_line_names_all_four_figures_and_what_spoke_against():
+    decision = decide(wrote(version="base"), wrote(78, 66, 0.5, version="v001"), 0.25)
     assert decision.line() == (
-        "v001 48/64 (0.63-0.84) against base 32/64 (0.38-0.62), valid and new: promoted"
+        "v001 78/96 valid, 66 new (0.59-0.77), heredity 0.50 against "
+        "base 90/96 valid, 80 new (0.75-0.89), heredity 0.60; pairs 0.25: "
+        "refused; fewer valid; fewer new; less heredity; "
+        "held-out pairs ranked no better than by chance"
     )
+    assert decide(wrote(), wrote(), 0.75).line().endswith("pairs 0.75: promoted")
 
 
 def test_wilson_intervals_agree_with_published_values():
@@ -41,16 +81,3 @@ def test_wilson_intervals_agree_with_published_values():
     assert wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=1e-4)
     assert wilson(1, 29) == pytest.approx((0.0061, 0.1718), abs=1e-4)
     assert wilson(0, 0) == (0.0, 1.0)
-
-
-def test_both_versions_are_asked_the_same_way_the_old_one_first():
-    asked = []
-
-    def write(version):
-        asked.append(version)
-        return {"base": 10, "v001": 12}[version]
-
-    decision = gate("base", "v001", write, lambda version, n: GateCount(version, 64, n))
-    assert asked == ["base", "v001"]
-    assert decision.is_promoted
-    assert (decision.old.version, decision.new.version) == ("base", "v001")
