@@ -1,37 +1,86 @@
 """The canonical lines of a program: what the numbered view shows and what edits speak about.
 
-In: any Python source. Out: its lines without imports, comments, docstrings and blank lines; and
-back, a source with the imports in front and blank lines where a person would put them.
+In: Python source. Out: its own lines, without imports, comments, docstrings, blank lines and the
+classes of the library; and back, a source with imports and library in front and blank lines where
+a person would put them. Lines inside an open bracket are indented by how deep they stand.
 Not promised: a normal layout inside a statement; a program keeps its own names and line breaks.
 """
 
 import ast
 import io
+import re
 import tokenize
+from functools import lru_cache
 
-HEADER = "import torch\nimport torch.nn as nn\nimport torch.nn.functional as F\n"
+from evoprompt.grammar.library import LIBRARY, closure, definition
+
+INDENT = "    "
 MAXIMUM_LINES = 99  # the built-in model has one token per line number, up to L99
+IMPORTS = {
+    "math": "import math",
+    "torch": "import torch",
+    "nn": "import torch.nn as nn",
+    "F": "import torch.nn.functional as F",
+}
+HEADER = "".join(f"{line}\n" for name, line in IMPORTS.items() if name != "math")
+"""What every program of the grammar imports; `math` only where it is used."""
+_NAMES = re.compile(rf"\b({'|'.join(LIBRARY)})\(")
+_DEFINED = re.compile(r"(?:class|def) (\w+)")
 
 
-def canonical_lines(source: str) -> list[str] | None:
-    """The lines that are numbered; None if the source does not parse or has more than 99."""
+@lru_cache(maxsize=512)
+def _own_lines(source: str) -> tuple[str, ...] | None:
     split = _split(source)
-    if split is None or not 0 < len(split[1]) <= MAXIMUM_LINES:
+    if split is None:
         return None
-    return split[1]
+    parts = segments(dressed(split[1]))
+    kept = [line for _, part in parts if not is_library(part) for line in part]
+    return tuple(kept) if 0 < len(kept) <= MAXIMUM_LINES else None
 
 
-def header_of(source: str) -> str:
-    """The import lines of the source, or the usual three where it has none."""
-    split = _split(source)
-    return "".join(line + "\n" for line in split[0]) if split and split[0] else HEADER
+def own_lines(source: str) -> list[str] | None:
+    """The lines that are numbered; None if the source does not parse or has more than 99."""
+    lines = _own_lines(source)
+    return None if lines is None else list(lines)
 
 
-def source_of(lines: list[str], header: str = HEADER) -> str:
-    """Canonical lines as a source: imports first, blank lines before classes and methods."""
-    out = [header.rstrip("\n")]
+def broken_lines(source: str) -> list[str] | None:
+    """`own_lines`, and for a source that Python cannot parse its lines as they are."""
+    try:
+        ast.parse(source)
+    except (SyntaxError, ValueError):
+        lines = [line.rstrip() for line in source.splitlines()]
+        lines = [line for line in lines if line and not re.match(r"(import|from) ", line)]
+        parts = segments(dressed(lines))
+        kept = [line for _, part in parts if not is_library(part) for line in part]
+        return kept if 0 < len(kept) <= MAXIMUM_LINES else None
+    return own_lines(source)
+
+
+def is_library(part: list[str]) -> bool:
+    """Whether the lines of a top-level statement are a definition of the library, word for word."""
+    name = _DEFINED.match(part[0])
+    if name is None or name[1] not in LIBRARY:
+        return False
+    return tuple(part) in (definition(name[1], 1), definition(name[1], 2))
+
+
+def source_of(lines: list[str], header: str = "", dimensions: int | None = None) -> str:
+    """Canonical lines as a source: imports, library, then the lines.
+
+    Blank lines stand before classes and methods. `header` are import lines beyond the usual ones;
+    `dimensions` (1 or 2) those of the library's layers, read off the lines if not given.
+    """
+    text = "\n".join(lines)
+    dimensions = dimensions or dimensions_of(text)
+    defined = set(_DEFINED.findall(text))
+    names = [name for name in closure(set(_NAMES.findall(text)) - defined) if name not in defined]
+    whole = [line for name in names for line in definition(name, dimensions)] + lines
+    extra = [line for line in header.splitlines() if line not in IMPORTS.values()]
+    first = [IMPORTS["math"]] if re.search(r"\bmath\.", "\n".join(whole)) else []
+    out = [*first, *HEADER.splitlines(), *extra]
     previous = ""
-    for line in lines:
+    for line in whole:
         if line.startswith(("class ", "def ", "@")) and not previous.startswith("@"):
             out += ["", ""]
         elif line.startswith("    def ") and not previous.startswith(("class ", "    @")):
@@ -39,6 +88,50 @@ def source_of(lines: list[str], header: str = HEADER) -> str:
         out.append(line)
         previous = line
     return "\n".join(out) + "\n"
+
+
+def dimensions_of(text: str) -> int:
+    """2 where a layer for images is named, else 1."""
+    return 2 if "2d(" in text else 1
+
+
+def header_of(source: str) -> str:
+    """The import lines of the source."""
+    split = _split(source)
+    return "".join(line + "\n" for line in split[0]) if split else ""
+
+
+def dressed(lines: list[str]) -> list[str]:
+    """The lines with the indentation that their brackets ask for; other lines keep theirs."""
+    out: list[str] = []
+    depth, base = 0, ""
+    for line in lines:
+        text = line.strip()
+        if depth > 0:
+            closing = len(text) - len(text.lstrip(")]}"))
+            line = base + INDENT * max(0, depth - closing) + text
+        else:
+            base = line[: len(line) - len(line.lstrip())]
+        depth = max(0, depth + _opened(text))
+        out.append(line)
+    return out
+
+
+def bare(lines: list[str]) -> list[str]:
+    """The lines without the indentation that `dressed` gives back: those inside an open bracket."""
+    out: list[str] = []
+    depth = 0
+    for line in lines:
+        out.append(line.strip() if depth > 0 else line)
+        depth = max(0, depth + _opened(line))
+    return out
+
+
+@lru_cache(maxsize=8192)
+def _opened(line: str) -> int:
+    """Brackets that a line leaves open, less those that it closes; quoted ones do not count."""
+    text = re.sub(r"'[^']*'|\"[^\"]*\"", "", line)
+    return sum(map(text.count, "([{")) - sum(map(text.count, ")]}"))
 
 
 def segments(lines: list[str]) -> list[tuple[str, list[str]]]:
@@ -59,9 +152,6 @@ def segments(lines: list[str]) -> list[tuple[str, list[str]]]:
 
 def _split(source: str) -> tuple[list[str], list[str]] | None:
     """(import lines, other lines), stripped of what is not numbered; None if unparsable."""
-    if source.startswith(HEADER) and "#" not in source and '"' not in source:
-        rest = [line.rstrip() for line in source[len(HEADER) :].split("\n")]
-        return [str(line) for line in HEADER.splitlines()], [line for line in rest if line]
     try:
         tree = ast.parse(source)
         lines = _without_comments(source)
@@ -84,6 +174,8 @@ def _cut(lines: list[str], node: ast.stmt) -> list[str]:
 
 def _without_comments(source: str) -> list[str]:
     lines = source.splitlines()
+    if "#" not in source:
+        return [line.rstrip() for line in lines]
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT:
             row, column = token.start

@@ -2,22 +2,34 @@
 
 In: canonical lines of the parent, and the child's lines or a reply, and the prompt's donor lines.
 Out: an edit script (`derive`) or the child's source (`apply`). A script is `@L4-L6` replace or
-`@L4+` insert after, with new lines below or donor lines behind it (` D2-D5`), ended by `@end`.
+`@L4+` insert after, with new lines below, ended by `@end`; a new line `D2-D5` takes donor lines.
+Lines inside an open bracket need no indentation: they get it from how deep they stand.
 Not promised: that the child runs.
 """
 
 import difflib
 import re
-from random import Random
+from collections.abc import Sequence
 
-from evoprompt.grammar.blocks import TEMPLATES, block_lines, default_block
-from evoprompt.grammar.canonical import canonical_lines, header_of, segments, source_of
-from evoprompt.grammar.spec import parse_entry
-from evoprompt.grammar.variation import has_parameters, pick_run
+from evoprompt.grammar.canonical import (
+    bare,
+    broken_lines,
+    dimensions_of,
+    dressed,
+    header_of,
+    own_lines,
+    segments,
+    source_of,
+)
+from evoprompt.grammar.library import LIBRARY
 
 END = "@end"
 MAXIMUM_DONOR_LINES = 60  # the built-in model has one token per donor line, up to D60
-_ADDRESS = re.compile(r"@L(\d+)(?:(\+)|-L(\d+))?(?: D(\d+)(?:-D(\d+))?)?$")
+_ADDRESS = re.compile(r"@L(\d+)(?:(\+)|-L(\d+))?$")
+_DONOR = re.compile(r"D(\d+)(?:-D(\d+))?$")
+_DEFINED = re.compile(r"^(?:class|def) (\w+)", re.MULTILINE)
+_USED = re.compile(rf"\b({'|'.join(LIBRARY)})\(")
+BODY = "        self.body = nn.Sequential("
 
 
 class EditError(Exception):
@@ -32,30 +44,40 @@ class EditError(Exception):
         self.detail = detail
 
 
-def number_lines(lines: list[str], letter: str = "L") -> str:
+def number_lines(lines: Sequence[str], letter: str = "L") -> str:
     """The lines with their numbers in front: "L1class Net(nn.Module):" and so on, one per line."""
     return "".join(f"{letter}{number}{line}\n" for number, line in enumerate(lines, 1))
 
 
 def numbered(source: str) -> str | None:
-    """The numbered view of a program; None if it has none (unparsable, or more than 99 lines)."""
-    lines = canonical_lines(source)
+    """The numbered view of a program; None if it has none (over 99 lines of its own).
+
+    Of a source that Python cannot parse, the lines as they stand.
+    """
+    lines = broken_lines(source)
     return None if lines is None else number_lines(lines)
 
 
-def apply(parent_source: str, reply: str, donor: list[str] | tuple[str, ...] = ()) -> str:
-    """The child's source: the parent's lines with the reply's changes, behind its imports.
+def apply(
+    parent_source: str, reply: str, donor: Sequence[str] = (), dimensions: int | None = None
+) -> str:
+    """The child's source: the parent's lines with the reply's changes, and what they need.
+
+    `dimensions` (1 or 2) are those of the task's layers, read off the parent if not given.
 
     Raises:
         EditError: no_edit, truncated (no `@end`), bad_edit or unchanged.
     """
-    lines = canonical_lines(parent_source)
+    lines = broken_lines(parent_source)
     if lines is None:
         raise EditError("bad_edit", "the parent has no numbered view")
-    child = apply_lines(lines, _script(reply), donor)
-    if child == lines:
+    parent = bare(lines)
+    child = bare(apply_lines(parent, _script(reply), donor))
+    if child == parent:
         raise EditError("unchanged")
-    return source_of(child, header_of(parent_source))
+    whole = [*_donor_classes(child, donor), *dressed(child)]
+    dimensions = dimensions or dimensions_of(parent_source)
+    return source_of(whole, header_of(parent_source), dimensions)
 
 
 def _script(reply: str) -> list[str]:
@@ -69,14 +91,11 @@ def _script(reply: str) -> list[str]:
     return lines[: lines.index(END)]
 
 
-def apply_lines(
-    lines: list[str], script: list[str], donor: list[str] | tuple[str, ...] = ()
-) -> list[str]:
+def apply_lines(lines: list[str], script: list[str], donor: Sequence[str] = ()) -> list[str]:
     """The child's lines for a script without its `@end`; raises EditError."""
-    changes = _changes(script, len(lines), donor)
     out: list[str] = []
     position = 1
-    for start, end, new in changes:
+    for start, end, new in _changes(script, len(lines), donor):
         if start < position:
             raise EditError("bad_edit", f"line {start} is edited twice or out of order")
         out += lines[position - 1 : start - 1] + new
@@ -85,7 +104,7 @@ def apply_lines(
 
 
 def _changes(
-    script: list[str], count: int, donor: list[str] | tuple[str, ...]
+    script: list[str], count: int, donor: Sequence[str]
 ) -> list[tuple[int, int, list[str]]]:
     """(first line, last line, new lines) per edit; an insertion has last = first - 1."""
     changes: list[tuple[int, int, list[str]]] = []
@@ -93,7 +112,8 @@ def _changes(
         if not line.startswith("@"):
             if not changes:
                 raise EditError("bad_edit", f"text before the first address: {line[:60]}")
-            changes[-1][2].append(line)
+            taken = _DONOR.match(line.strip())
+            changes[-1][2].extend(_donor_range(taken, donor) if taken else [line])
             continue
         match = _ADDRESS.match(line)
         if not match:
@@ -103,161 +123,139 @@ def _changes(
         inserts = match[2] is not None
         if not (0 if inserts else 1) <= start <= end <= count:
             raise EditError("bad_edit", f"{line[:60]} of {count} lines")
-        new = _donor_range(match[4], match[5], donor)
-        changes.append((start + 1 if inserts else start, end, new))
+        changes.append((start + 1 if inserts else start, end, []))
     if not changes:
         raise EditError("no_edit")
     return changes
 
 
-def _donor_range(
-    first: str | None, last: str | None, donor: list[str] | tuple[str, ...]
-) -> list[str]:
-    if first is None:
-        return []
-    start, end = int(first), int(last or first)
+def _donor_range(match: re.Match[str], donor: Sequence[str]) -> list[str]:
+    start, end = int(match[1]), int(match[2] or match[1])
     if not 1 <= start <= end <= len(donor):
         raise EditError("bad_edit", f"D{start}-D{end} of {len(donor)} donor lines")
     return list(donor[start - 1 : end])
 
 
-def derive(
-    parent: list[str], child: list[str], donor: list[str] | tuple[str, ...] = ()
-) -> list[str]:
-    """The script, without `@end`, that turns the parent's lines into the child's.
+def _donor_classes(child: list[str], donor: Sequence[str]) -> list[str]:
+    """The donor's own classes that the child uses and does not define."""
+    defined = set(_DEFINED.findall("\n".join(child)))
+    parts = {name: part for name, part in _definitions(list(donor)) if name not in defined}
+    needed: set[str] = set()
+    texts = ["\n".join(child)]
+    while texts:
+        words = set(re.findall(r"\w+", texts.pop()))
+        found = [name for name in parts if name in words - needed]
+        needed.update(found)
+        texts += ["\n".join(parts[name]) for name in found]
+    return [line for name, part in parts.items() if name in needed for line in part]
 
-    Classes are aligned by name, lines inside a class by difflib; new lines that stand in the donor
-    become a reference. Where classes changed places the whole text is aligned instead.
+
+def _definitions(lines: list[str]) -> list[tuple[str, list[str]]]:
+    """The classes and functions among the lines, by name."""
+    return [
+        (match[1], part)
+        for _, part in segments(lines)
+        if (match := _DEFINED.match(part[0])) and match[1] != "Net"
+    ]
+
+
+def derive(parent: list[str], child: list[str], donor: Sequence[str] = ()) -> list[str]:
+    """The script, without `@end`, that turns the parent's canonical lines into the child's.
+
+    New lines that stand in the donor become references.
     """
-    script = _derive_by_class(parent, child, donor)
-    if script and apply_lines(parent, script, donor) == child:
-        return script
-    return _derive_block(parent, child, 0, donor)
-
-
-def _derive_by_class(
-    parent: list[str], child: list[str], donor: list[str] | tuple[str, ...]
-) -> list[str] | None:
-    parts, child_parts = segments(parent), dict(segments(child))
-    names = [name for name, _ in parts]
-    if len(set(names)) < len(names):
-        return None
+    old, new = bare(parent), bare(child)
+    offered = [line.strip() for line in donor]
     script: list[str] = []
-    before = 0
-    new = [line for name, part in child_parts.items() if name not in names for line in part]
-    if new:
-        script += _edit(1, 0, new, donor)
-    for name, lines in parts:
-        script += _derive_block(lines, child_parts.get(name, []), before, donor)
-        before += len(lines)
-    return script
-
-
-def _derive_block(
-    old: list[str], new: list[str], before: int, donor: list[str] | tuple[str, ...]
-) -> list[str]:
-    """The edits that turn `old`, which stands behind `before` lines, into `new`."""
-    script: list[str] = []
-    if old == new:
-        return script
-    if not new:
-        return _edit(before + 1, before + len(old), [], donor)
     for tag, i, j, a, b in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         if tag != "equal":
-            script += _edit(before + i + 1, before + j, new[a:b], donor)
+            script += [_address(i + 1, j), *_referred(new[a:b], offered)]
     return script
 
 
-def _edit(start: int, end: int, new: list[str], donor: list[str] | tuple[str, ...]) -> list[str]:
-    """One edit of the lines start..end (end = start - 1: an insertion)."""
-    address = f"@L{start}" if start == end else f"@L{start}-L{end}"
+def _address(start: int, end: int) -> str:
+    """The address of the lines start..end (end = start - 1: an insertion)."""
     if end < start:
-        address = f"@L{end}+"
-    for first in range(len(donor) - len(new) + 1 if new else 0):
-        if list(donor[first : first + len(new)]) == new:
-            last = f"-D{first + len(new)}" if len(new) > 1 else ""
-            return [f"{address} D{first + 1}{last}"]
-    return [address, *new]
+        return f"@L{end}+"
+    return f"@L{start}" if start == end else f"@L{start}-L{end}"
 
 
-def donor_lines(source: str, rng: Random) -> list[str]:
-    """One to three entries of a second parent's body, with the classes they use.
+def _referred(lines: list[str], donor: list[str]) -> list[str]:
+    """The lines with the longest pieces that stand in the donor told by their numbers."""
+    out: list[str] = []
+    place = 0
+    while place < len(lines):
+        first, length = _longest(lines, place, donor)
+        if length == 0 or all(line.strip() == ")," for line in lines[place : place + length]):
+            out.append(lines[place])
+            place += 1
+            continue
+        last = f"-D{first + length}" if length > 1 else ""
+        out.append(f"D{first + 1}{last}")
+        place += length
+    return out
 
-    Up to three lines of `Net` where it has no `self.body` of one layer per line; [] if it has none.
+
+def _longest(lines: list[str], place: int, donor: list[str]) -> tuple[int, int]:
+    """(index in the donor, length) of the longest piece of it that stands at this place.
+
+    `donor` without indentation.
     """
-    lines = canonical_lines(source)
+    best = (0, 0)
+    for first in range(len(donor)):
+        length = 0
+        while (
+            place + length < len(lines)
+            and first + length < len(donor)
+            and donor[first + length] == lines[place + length].strip()
+        ):
+            length += 1
+        if length > best[1]:
+            best = (first, length)
+    return best
+
+
+def donor_lines(source: str) -> list[str]:
+    """What a second parent offers: the layers of its body, with the classes of its own they use.
+
+    All lines of a program that has no `self.body` of one layer per line; [] if it has none or too
+    many.
+    """
+    lines = own_lines(source)
     if lines is None:
         return []
-    entries = body_lines(lines)
-    if not entries:
-        return _loose_lines(lines, rng)
-    start, end = pick_run([has_parameters(parse_entry(line)) for line in entries], rng)
-    return with_classes(lines, entries[start:end])[-MAXIMUM_DONOR_LINES:]
+    body = body_lines(lines)
+    if not body:
+        return lines if len(lines) <= MAXIMUM_DONOR_LINES else []
+    own = [line for _, part in _definitions(lines) for line in part]
+    whole = [*_donor_classes(body, own), *body]
+    return whole if len(whole) <= MAXIMUM_DONOR_LINES else body[:MAXIMUM_DONOR_LINES]
 
 
 def body_lines(lines: list[str]) -> list[str]:
     """The lines between `self.body = nn.Sequential(` and its closing parenthesis."""
-    opening = "        self.body = nn.Sequential("
-    if opening not in lines:
+    if BODY not in lines:
         return []
-    start = lines.index(opening) + 1
-    closing = [i for i in range(start, len(lines)) if lines[i].strip() == ")"]
-    return lines[start : closing[0]] if closing else []
-
-
-def with_classes(lines: list[str], run: list[str]) -> list[str]:
-    """The classes that the lines use, directly or through each other, then the lines."""
-    parts = {name.removeprefix("class "): part for name, part in segments(lines)}
-    needed: set[str] = set()
-    texts = list(run)
-    while texts:
-        words = set(re.findall(r"\w+", texts.pop()))
-        found = [name for name in parts if name in words - needed and name != "Net"]
-        needed.update(found)
-        texts += ["\n".join(parts[name]) for name in found]
-    return [line for name, part in parts.items() if name in needed for line in part] + run
-
-
-def _loose_lines(lines: list[str], rng: Random) -> list[str]:
-    """One to three neighbouring assignments of the last class, with the classes they use."""
-    last = [line for line in segments(lines)[-1][1] if line.startswith("        self.")]
-    if not last:
-        return []
-    start = rng.randrange(len(last))
-    run = last[start : start + rng.choice((1, 1, 2, 3))]
-    return with_classes(lines, run)[-MAXIMUM_DONOR_LINES:]
+    start = lines.index(BODY) + 1
+    end = lines.index("        )", start) if "        )" in lines[start:] else start
+    return lines[start:end]
 
 
 def complete(source: str) -> tuple[str, tuple[str, ...]]:
-    """The source with its block classes in order, and the names of those that were added.
+    """The source with the classes of the library that it uses but does not define, and their names.
 
-    Known classes that it uses but does not define are put in front (two in five failing edits of
-    the built-in model forgot one: facts.md, "The same with edits"). Known classes that it defines
-    but does not use are dropped, so that an edit need not delete them.
+    A program that lacks none is left as it is, down to its layout.
     """
-    lines = canonical_lines(source)
+    defined = set(_DEFINED.findall(source))
+    missing = tuple(dict.fromkeys(n for n in _USED.findall(source) if n not in defined))
+    lines = own_lines(source) if missing else None
     if lines is None:
         return source, ()
-    parts = segments(lines)
-    kept = _without_unused(parts)
-    text = "\n".join(line for _, part in kept for line in part)
-    defined = {name for name, _ in kept}
-    used = dict.fromkeys(re.findall(rf"\b({'|'.join(TEMPLATES)})\(", text))
-    missing = tuple(name for name in used if f"class {name}" not in defined)
-    if not missing and len(kept) == len(parts):
-        return source, ()
-    dimensions = 2 if "2d(" in text else 1
-    new = [line for name in missing for line in block_lines(default_block(name), dimensions)]
-    old = [line for _, part in kept for line in part]
-    return source_of(new + old, header_of(source)), missing
+    return source_of(lines, header_of(source), dimensions_of(source)), missing
 
 
-def _without_unused(parts: list[tuple[str, list[str]]]) -> list[tuple[str, list[str]]]:
-    """The top-level statements without known block classes that no other statement names."""
-    kept = list(parts)
-    for item in parts:
-        kind = item[0].removeprefix("class ")
-        others = "\n".join(line for other in kept if other is not item for line in other[1])
-        if kind in TEMPLATES and not re.search(rf"\b{kind}\b", others):
-            kept.remove(item)
-    return kept
+def added_names(parent_source: str, child_source: str) -> tuple[str, ...]:
+    """The library's classes that the child defines and the parent does not."""
+    known = set(_DEFINED.findall(parent_source))
+    names = dict.fromkeys(_DEFINED.findall(child_source))
+    return tuple(name for name in names if name in LIBRARY and name not in known)

@@ -8,24 +8,22 @@ front of attention and recurrence.
 
 from dataclasses import replace
 from math import prod
-from random import Random
 
-from evoprompt.grammar.blocks import default_block
 from evoprompt.grammar.shapes import MAXIMUM_POSITIONS, SEQUENCE_KINDS, repair
-from evoprompt.grammar.spec import Entry, Head, Hidden, Spec, needed_kinds, render
+from evoprompt.grammar.spec import Head, Hidden, Layer, Spec, render
 
-RELU = Entry("activation", ("ReLU",))
+RELU = Layer("activation", ("ReLU",))
 
 
-def _conv(channels: int, kernel: int, stride: int, padding: int) -> tuple[Entry, ...]:
-    return (Entry("conv", (channels, kernel, stride, padding)), RELU)
+def _conv(channels: int, kernel: int, stride: int, padding: int) -> tuple[Layer, ...]:
+    return (Layer("conv", (channels, kernel, stride, padding)), RELU)
 
 
 # MNIST-1D's baselines (Greydanus 2020, github.com/greydanus/mnist1d, models.py) and relatives.
 # On (1, 40) with ten classes reference_cnn has 5,210 parameters, gru 5,134, mlp 15,210.
-_PROGRAMS: dict[str, tuple[tuple[Entry, ...], Head]] = {
+_PROGRAMS: dict[str, tuple[tuple[Layer, ...], Head]] = {
     "reference_cnn": (_conv(25, 5, 2, 1) + _conv(25, 3, 2, 1) + _conv(25, 3, 2, 1), Head()),
-    "gru": ((Entry("SequenceBlock", (6,)),), Head()),
+    "gru": ((Layer("SequenceBlock", (6,)),), Head()),
     "mlp": ((), Head(hidden=(Hidden(100), Hidden(100)))),
     "larger_cnn": (
         _conv(64, 5, 1, 2) + _conv(96, 3, 2, 1) + _conv(96, 3, 2, 1) + _conv(96, 3, 2, 1),
@@ -33,39 +31,39 @@ _PROGRAMS: dict[str, tuple[tuple[Entry, ...], Head]] = {
     ),
     "residual_cnn": (
         (
-            Entry("ResBlock", (12, 5, 2)),
-            Entry("ResBlock", (16, 3, 2)),
-            Entry("ResBlock", (16, 3, 2)),
+            Layer("ResBlock", (12, 5, 2)),
+            Layer("ResBlock", (16, 3, 2)),
+            Layer("ResBlock", (16, 3, 2)),
         ),
         Head(),
     ),
     "depthwise_separable_cnn": (
         (
             *_conv(16, 5, 2, 2),
-            Entry("SeparableBlock", (25, 5, 2)),
-            Entry("SeparableBlock", (32, 5, 2)),
+            Layer("SeparableBlock", (25, 5, 2)),
+            Layer("SeparableBlock", (32, 5, 2)),
         ),
         Head(),
     ),
     "dilated_cnn": (
         (
-            Entry("DilatedBlock", (12, 3, 1)),
-            Entry("DilatedBlock", (12, 3, 2)),
-            Entry("DilatedBlock", (12, 3, 4)),
-            Entry("pool", ("Max",)),
+            Layer("DilatedBlock", (12, 3, 1)),
+            Layer("DilatedBlock", (12, 3, 2)),
+            Layer("DilatedBlock", (12, 3, 4)),
+            Layer("pool", ("Max", 2)),
         ),
         Head(),
     ),
     "attention": (
         (
-            Entry("ConvBlock", (16, 5, 2)),
-            Entry("AttentionBlock", (2, 8)),
-            Entry("ConvBlock", (16, 3, 2)),
+            Layer("ConvBlock", (16, 5, 2)),
+            Layer("AttentionBlock", (2, 8)),
+            Layer("ConvBlock", (16, 3, 2)),
         ),
         Head(),
     ),
     "squeeze_excite_cnn": (
-        (Entry("SqueezeExciteBlock", (16, 5, 2)), Entry("SqueezeExciteBlock", (20, 3, 2))),
+        (Layer("SqueezeExciteBlock", (16, 5, 2)), Layer("SqueezeExciteBlock", (20, 3, 2))),
         Head(),
     ),
 }
@@ -73,12 +71,10 @@ _PROGRAMS: dict[str, tuple[tuple[Entry, ...], Head]] = {
 
 def seed_specs(in_shape: tuple[int, ...], num_classes: int) -> dict[str, Spec]:
     """The seeds as records."""
-    rng = Random(0)  # every class is defined here, so repair draws nothing
     out = {}
     for name, (body, head) in _PROGRAMS.items():
-        blocks = tuple(default_block(kind) for kind in needed_kinds(body))
-        spec = Spec(in_shape, num_classes, blocks, body, head)
-        out[name] = repair(_for_large_inputs(spec), rng)
+        spec = Spec(in_shape, num_classes, body, head)
+        out[name] = repair(_for_large_inputs(spec))
     return out
 
 
@@ -90,15 +86,14 @@ def seeds(in_shape: tuple[int, ...], num_classes: int) -> dict[str, str]:
 def _for_large_inputs(spec: Spec) -> Spec:
     """Strided convolutions in front of what would read too many positions, and pooling behind."""
     sides = spec.in_shape if spec.is_flat else spec.in_shape[1:]
-    kinds = {entry.kind for entry in spec.body}
+    kinds = {layer.kind for layer in spec.body}
     if prod(sides) <= MAXIMUM_POSITIONS or not kinds & set(SEQUENCE_KINDS):
         return spec
-    stem: tuple[Entry, ...] = ()
+    stem: tuple[Layer, ...] = ()
     while prod(sides) > MAXIMUM_POSITIONS:
         stem += _conv(8, 5, 2, 2)
         sides = tuple(-(-side // 2) for side in sides)
     body = stem + spec.body
     if "SequenceBlock" in kinds:
-        body = (*stem, Entry("RecurrentBlock", (12,)))
-    blocks = tuple(default_block(kind) for kind in needed_kinds(body))
-    return replace(spec, body=body, blocks=blocks, head=Head("Avg", 1))
+        body = (*stem, Layer("RecurrentBlock", (12,)))
+    return replace(spec, body=body, head=Head("Avg", 1))

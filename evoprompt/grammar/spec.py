@@ -1,23 +1,35 @@
 """A program of the grammar as a small frozen record, its rendering, and its recovery from source.
 
-In: block definitions, the layers of `self.body` and of `self.head`, and the task's shapes.
-Out: canonical source (helper classes first, `Net` last, one layer per line), or the record again.
+In: the layers of `self.body`, a tree, and of `self.head`, and the task's shapes. Out: canonical
+source (what it needs of the library first, `Net` last, one layer per line), or the record again.
 Not promised: that a record built by hand is legal; `shapes.repair` makes it so.
 """
 
 import re
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from evoprompt.grammar.blocks import ARGUMENTS, TEMPLATES, WRAPPER, Block, block_lines, parse_block
-from evoprompt.grammar.canonical import canonical_lines, segments, source_of
+from evoprompt.grammar.canonical import INDENT, own_lines, source_of
+from evoprompt.grammar.library import CONVOLUTIONS, GATES, SEQUENCES, WRAPPERS, arguments
 
-ACTIVATION_NAMES = ("ReLU", "ReLU", "GELU", "SiLU", "ELU", "Mish", "LeakyReLU")
-INDENT = " " * 12
+ACTIVATION_NAMES = ("ReLU", "ReLU", "GELU", "SiLU", "ELU", "Mish", "LeakyReLU", "Tanh")
+ACTIVATION_FUNCTIONS = ("gelu", "silu", "elu", "mish", "leaky_relu", "tanh")
+"""Of `F`, as a block's last argument; relu is the default and is not written."""
+BLOCKS = tuple(CONVOLUTIONS | GATES | SEQUENCES)
+CHAIN = "nn.Sequential"
+"""Several layers as one branch of a `Concat` or `Sum`."""
+PART = "Part"
+"""Layers that stand in a class of the program's own, written one statement a line."""
+BRANCHED = ("Concat", "Sum")
 FORWARD = "        return self.head(self.body(x))"
 FLAT_FORWARD = (
     "        return self.head(self.body(x.unsqueeze(1)))"  # a flat input becomes one channel
 )
+
+PART_NAMES = {"conv": "conv", "norm": "norm", "pool": "pool", "dropout": "drop", "up": "up"}
+"""How the modules of a part are called; blocks of the library are `block1`, `block2`, ..."""
 
 _OPENING = [
     "class Net(nn.Module):",
@@ -30,17 +42,23 @@ _CLOSING = ["        )", "    def forward(self, x):"]
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One line of `self.body`.
+class Layer:
+    """One line of `self.body`, or a wrapper with the layers inside.
 
-    `kind` is a block of `blocks.TEMPLATES` (arguments as in `ARGUMENTS`; a SequenceBlock has only
-    `hidden`), or conv (channels, kernel, stride, padding), norm (), activation (name), pool (name),
-    dropout (rate).
+    `kind` is a class of the library, `CHAIN`, `PART`, or conv (channels, kernel, stride, padding),
+    up (channels), norm (), activation (name), pool (name, window), dropout (rate). A block's
+    arguments are its class's; an activation function stands last, as text. A SequenceBlock has only
+    `hidden`.
     """
 
     kind: str
     arguments: tuple = ()
-    concat: bool = False
+    inner: "tuple[Layer, ...]" = ()
+
+    @property
+    def is_wrapper(self) -> bool:
+        """Whether it holds layers."""
+        return self.kind in WRAPPERS or self.kind in (CHAIN, PART)
 
 
 @dataclass(frozen=True)
@@ -64,13 +82,12 @@ class Head:
 
 @dataclass(frozen=True)
 class Spec:
-    """A whole program; `blocks` in the order of the source."""
+    """A whole program."""
 
     in_shape: tuple[int, ...]
     num_classes: int
-    blocks: tuple[Block, ...]
-    body: tuple[Entry, ...]
-    head: Head
+    body: tuple[Layer, ...]
+    head: Head = Head()
 
     @property
     def dimensions(self) -> int:
@@ -83,43 +100,61 @@ class Spec:
         return len(self.in_shape) == 1
 
 
-def needed_kinds(body: tuple[Entry, ...]) -> list[str]:
-    """The block classes that the entries use, in order of first use, the wrapper last."""
-    kinds = list(dict.fromkeys(entry.kind for entry in body if entry.kind in TEMPLATES))
-    return [*kinds, WRAPPER] if any(entry.concat for entry in body) else kinds
+def walk(layers: tuple[Layer, ...]) -> Iterator[Layer]:
+    """Every layer, wrappers before what is inside them."""
+    for layer in layers:
+        yield layer
+        yield from walk(layer.inner)
 
 
 @lru_cache(maxsize=8192)
-def entry_line(entry: Entry, dimensions: int, is_flat: bool = False) -> str:
-    """The line of `self.body`, without indentation, with its comma."""
+def layer_text(layer: Layer, dimensions: int, is_flat: bool = False) -> str:
+    """The call of a layer that holds no others, without indentation and comma."""
     d = f"{dimensions}d"
-    match entry.kind:
+    match layer.kind:
         case "conv":
-            text = f"nn.LazyConv{d}({', '.join(map(str, entry.arguments))})"
+            return f"nn.LazyConv{d}({', '.join(map(str, layer.arguments))})"
+        case "up":
+            return f"nn.LazyConvTranspose{d}({layer.arguments[0]}, 2, 2)"
         case "norm":
-            text = f"nn.LazyBatchNorm{d}()"
+            return f"nn.LazyBatchNorm{d}()"
         case "activation":
-            text = f"nn.{entry.arguments[0]}()"
+            return f"nn.{layer.arguments[0]}()"
         case "pool":
-            text = f"nn.{entry.arguments[0]}Pool{d}(2)"
+            name, window = layer.arguments
+            return f"nn.{name}Pool{d}({'2' if window == 2 else '3, 2, 1'})"
         case "dropout":
-            text = f"nn.Dropout({entry.arguments[0]})"
+            return f"nn.Dropout({layer.arguments[0]})"
         case "SequenceBlock":
-            inputs = "1" if is_flat else "in_shape[0]"
-            text = f"SequenceBlock({inputs}, {entry.arguments[0]})"
-        case _:
-            text = f"{entry.kind}({', '.join(map(str, entry.arguments))})"
-    return f"{WRAPPER}({text})," if entry.concat else f"{text},"
+            return f"SequenceBlock({'1' if is_flat else 'in_shape[0]'}, {layer.arguments[0]})"
+    texts = [f"F.{a}" if isinstance(a, str) else str(a) for a in layer.arguments]
+    return f"{layer.kind}({', '.join(texts)})"
 
 
-_ENTRY_PATTERNS = {
-    "conv": r"nn\.LazyConv[12]d\((\d+), (\d+), (\d+), (\d+)\),",
-    "norm": r"nn\.LazyBatchNorm[12]d\(\),",
-    "activation": rf"nn\.({'|'.join(dict.fromkeys(ACTIVATION_NAMES))})\(\),",
-    "pool": r"nn\.(Max|Avg)Pool[12]d\(2\),",
-    "dropout": r"nn\.Dropout\((0\.\d+)\),",
-    "SequenceBlock": r"SequenceBlock\((?:1|in_shape\[0\]), (\d+)\),",
+def layer_lines(layer: Layer, dimensions: int, is_flat: bool, depth: int = 0) -> list[str]:
+    """The lines of a layer, `depth` wrappers deep."""
+    space = INDENT * (3 + depth)
+    if layer.kind == PART:
+        return [f"{space}{layer.arguments[0]}(),"]
+    if not layer.is_wrapper:
+        return [f"{space}{layer_text(layer, dimensions, is_flat)},"]
+    inside = [
+        line for child in layer.inner for line in layer_lines(child, dimensions, is_flat, depth + 1)
+    ]
+    return [f"{space}{layer.kind}(", *inside, f"{space}),"]
+
+
+_NAMES = "|".join(dict.fromkeys(ACTIVATION_NAMES))
+_PATTERNS = {
+    "conv": r"nn\.LazyConv[12]d\((\d+), (\d+), (\d+), (\d+)\)",
+    "up": r"nn\.LazyConvTranspose[12]d\((\d+), 2, 2\)",
+    "norm": r"nn\.LazyBatchNorm[12]d\(\)",
+    "activation": rf"nn\.({_NAMES})\(\)",
+    "pool": r"nn\.(Max|Avg)Pool[12]d\((2|3)(?:, 2, 1)?\)",
+    "dropout": r"nn\.Dropout\((0\.\d+)\)",
+    "SequenceBlock": r"SequenceBlock\((?:1|in_shape\[0\]), (\d+)\)",
 }
+_CALL = re.compile(r"(\w+)\((.*)\)")
 
 
 def _value(text: str) -> int | float | str:
@@ -127,23 +162,49 @@ def _value(text: str) -> int | float | str:
 
 
 @lru_cache(maxsize=8192)
-def parse_entry(line: str) -> Entry | None:
-    """The entry that a line of `self.body` stands for (with or without indentation), or None."""
-    text = line.strip()
-    for kind, pattern in _ENTRY_PATTERNS.items():
+def parse_layer(line: str) -> Layer | None:
+    """The layer that a line stands for (with or without indentation), or None; no wrappers."""
+    text = line.strip().removesuffix(",")
+    for kind, pattern in _PATTERNS.items():
         match = re.fullmatch(pattern, text)
         if match:
-            return Entry(kind, tuple(_value(group) for group in match.groups()))
-    wrapped = re.fullmatch(rf"{WRAPPER}\((.*)\),", text)
-    if wrapped:
-        inner = parse_entry(wrapped[1] + ",")
-        is_block = inner is not None and inner.kind in TEMPLATES and not inner.concat
-        return Entry(inner.kind, inner.arguments, True) if inner and is_block else None
-    match = re.fullmatch(r"(\w+)\((\d+(?:, \d+)*)\),", text)
-    if not match or match[1] not in TEMPLATES or match[1] == WRAPPER:
+            return Layer(kind, tuple(_value(group) for group in match.groups()))
+    call = _CALL.fullmatch(text)
+    if not call or call[1] not in BLOCKS or call[1] == "SequenceBlock":
         return None
-    values = tuple(int(value) for value in match[2].split(", "))
-    return Entry(match[1], values) if len(values) == len(ARGUMENTS[match[1]]) else None
+    values = call[2].split(", ") if call[2] else []
+    wanted = len([name for name in arguments(call[1]) if name != "activation"])
+    numbers, rest = values[:wanted], values[wanted:]
+    if len(numbers) < wanted or not all(value.isdigit() for value in numbers):
+        return None
+    has_choice = "activation" in arguments(call[1])
+    if rest and not (has_choice and rest[0] in [f"F.{a}" for a in ACTIVATION_FUNCTIONS]):
+        return None
+    if len(rest) > 1:
+        return None
+    return Layer(call[1], (*map(int, numbers), *(text.removeprefix("F.") for text in rest)))
+
+
+def parse_layers(lines: list[str]) -> tuple[Layer, ...] | None:
+    """The tree that the lines inside `nn.Sequential(` stand for, or None."""
+    open_kinds: list[str] = []
+    levels: list[list[Layer]] = [[]]
+    for line in lines:
+        text = line.strip()
+        if text.endswith("(") and (text[:-1] in WRAPPERS or text[:-1] == CHAIN):
+            open_kinds.append(text[:-1])
+            levels.append([])
+        elif text == "),":
+            if not open_kinds:
+                return None
+            inner = tuple(levels.pop())
+            levels[-1].append(Layer(open_kinds.pop(), (), inner))
+        else:
+            layer = parse_layer(text) if text.endswith(",") else None
+            if layer is None:
+                return None
+            levels[-1].append(layer)
+    return None if open_kinds else tuple(levels[0])
 
 
 def _head_lines(head: Head, dimensions: int) -> list[str]:
@@ -162,57 +223,59 @@ def _head_lines(head: Head, dimensions: int) -> list[str]:
     return [*lines, "nn.LazyLinear(num_classes),"]
 
 
-def spec_segments(spec: Spec) -> list[tuple[str, list[str]]]:
-    """(name, canonical lines) of every class, `Net` last."""
-    dimensions = spec.dimensions
-    body = [entry_line(entry, dimensions, spec.is_flat) for entry in spec.body]
-    net = [
-        *_OPENING,
-        *(INDENT + line for line in body),
-        *_MIDDLE,
-        *(INDENT + line for line in _head_lines(spec.head, dimensions)),
-        *_CLOSING,
-        FLAT_FORWARD if spec.is_flat and spec.body else FORWARD,
-    ]
-    blocks = [(f"class {b.kind}", list(block_lines(b, dimensions))) for b in spec.blocks]
-    return [*blocks, ("class Net", net)]
-
-
 def spec_lines(spec: Spec) -> list[str]:
-    """The canonical lines of the program."""
-    return [line for _, lines in spec_segments(spec) for line in lines]
+    """The canonical lines of the program: `Net` alone, as the numbered view shows it."""
+    dims, is_flat = spec.dimensions, spec.is_flat
+    body = [line for layer in spec.body for line in layer_lines(layer, dims, is_flat)]
+    head = [INDENT * 3 + line for line in _head_lines(spec.head, dims)]
+    last = FLAT_FORWARD if is_flat else FORWARD
+    parts = [line for layer in walk(spec.body) if layer.kind == PART
+             for line in part_lines(layer, dims, is_flat)]  # fmt: skip
+    return [*parts, *_OPENING, *body, *_MIDDLE, *head, *_CLOSING, last]
+
+
+def part_lines(part: Layer, dimensions: int, is_flat: bool) -> list[str]:
+    """The class of a part: its modules by kind and number, then one statement for each layer."""
+    build, run = [], []
+    counts: Counter[str] = Counter()
+    for layer in part.inner:
+        text = layer_text(layer, dimensions, is_flat)
+        if layer.kind == "activation":
+            run.append(f"x = {text}(x)")
+            continue
+        name = PART_NAMES.get(layer.kind, "block")
+        counts[name] += 1
+        build.append(f"self.{name}{counts[name]} = {text}")
+        run.append(f"x = self.{name}{counts[name]}(x)")
+    return [
+        f"class {part.arguments[0]}(nn.Module):",
+        "    def __init__(self):",
+        *(INDENT * 2 + line for line in ("super().__init__()", *build)),
+        "    def forward(self, x):",
+        *(INDENT * 2 + line for line in (*run, "return x")),
+    ]
 
 
 def render(spec: Spec) -> str:
     """The source of the program."""
-    return source_of(spec_lines(spec))
+    return source_of(spec_lines(spec), dimensions=spec.dimensions)
 
 
 def parse(source: str, in_shape: tuple[int, ...], num_classes: int) -> Spec | None:
     """The record of a source that reads exactly as the grammar would write it, else None."""
-    lines = canonical_lines(source)
-    if lines is None:
+    lines = own_lines(source)
+    bodies = _net_layers(lines) if lines else None
+    if bodies is None:
         return None
-    parts = segments(lines)
-    dimensions = 2 if len(in_shape) == 3 else 1
-    blocks = [parse_block(tuple(part), dimensions) for _, part in parts[:-1]]
-    bodies = _net_entries(parts[-1][1])
-    if bodies is None or any(block is None for block in blocks):
+    body, head = parse_layers(bodies[0]), _parse_head(bodies[1])
+    if body is None or head is None:
         return None
-    body_lines, head_lines = bodies
-    entries = [parse_entry(line) for line in body_lines]
-    head = _parse_head(head_lines)
-    known = [block for block in blocks if block is not None]
-    body = tuple(entry for entry in entries if entry is not None)
-    if head is None or len(body) != len(entries):
-        return None
-    if not set(needed_kinds(body)) <= {block.kind for block in known}:
-        return None
-    return Spec(in_shape, num_classes, tuple(known), body, head)
+    spec = Spec(in_shape, num_classes, body, head)
+    return spec if spec_lines(spec) == lines else None
 
 
-def _net_entries(lines: list[str]) -> tuple[list[str], list[str]] | None:
-    """The lines inside `self.body` and `self.head` of a canonical `Net`, without indentation."""
+def _net_layers(lines: list[str]) -> tuple[list[str], list[str]] | None:
+    """The lines inside `self.body` and `self.head` of a canonical `Net`."""
     start, end = len(_OPENING), len(lines) - len(_CLOSING) - 1
     if lines[:start] != _OPENING or lines[end:-1] != _CLOSING:
         return None
@@ -222,13 +285,11 @@ def _net_entries(lines: list[str]) -> tuple[list[str], list[str]] | None:
     middle = inner.index(_MIDDLE[0])
     if inner[middle : middle + len(_MIDDLE)] != _MIDDLE:
         return None
-    head = inner[middle + len(_MIDDLE) :]
-    return [line.strip() for line in inner[:middle]], [line.strip() for line in head]
+    return inner[:middle], inner[middle + len(_MIDDLE) :]
 
 
-_NAMES = "|".join(dict.fromkeys(ACTIVATION_NAMES))
 _DROP = r"(?:nn\.Dropout\((0\.\d+)\),)?"
-_LAYER = rf"nn\.LazyLinear\((\d+)\),(?:nn\.({_NAMES})\(\),)?{_DROP}"
+_LINEAR = rf"nn\.LazyLinear\((\d+)\),(?:nn\.({_NAMES})\(\),)?{_DROP}"
 _UNGROUPED = rf"nn\.LazyLinear\(\d+\),(?:nn\.(?:{_NAMES})\(\),)?(?:nn\.Dropout\(0\.\d+\),)?"
 _HEAD = re.compile(
     rf"(?:nn\.Adaptive(Avg|Max)Pool[12]d\((\d+)\),)?nn\.Flatten\(\),{_DROP}"
@@ -238,9 +299,9 @@ _HEAD = re.compile(
 
 
 def _parse_head(lines: list[str]) -> Head | None:
-    match = _HEAD.fullmatch("".join(lines))
+    match = _HEAD.fullmatch("".join(line.strip() for line in lines))
     if not match:
         return None
     pool, positions, dropout, layers = match.groups()
-    hidden = tuple(Hidden(int(w), a, float(p or 0)) for w, a, p in re.findall(_LAYER, layers))
+    hidden = tuple(Hidden(int(w), a, float(p or 0)) for w, a, p in re.findall(_LINEAR, layers))
     return Head(pool or "", int(positions or 1), float(dropout or 0), hidden)

@@ -2,33 +2,50 @@
 
 In: a random generator and the templates. Out: `Example`s, endlessly: the prompt is exactly what a
 search would send, the reply is the derived edit script. The target is told in hindsight: the size
-of the true child.
+of the true child. One example in eight is a broken program with the edit that mends it.
 Not promised: that the accuracy in the prompt means anything here; it is a random number.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from random import Random
 
 from evoprompt.candidate import TaskShape
+from evoprompt.grammar.breakage import breakage
+from evoprompt.grammar.canonical import MAXIMUM_LINES, bare
 from evoprompt.grammar.edits import (
     END,
+    MAXIMUM_DONOR_LINES,
     apply_lines,
     body_lines,
     derive,
     number_lines,
-    with_classes,
 )
+from evoprompt.grammar.families import random_spec
 from evoprompt.grammar.seeds import seed_specs
-from evoprompt.grammar.shapes import parameter_count
-from evoprompt.grammar.spec import Spec, render, spec_lines
-from evoprompt.grammar.variation import has_parameters, insert_run, mutate, pick_run, random_spec
-from evoprompt.propose.templates import ShownParent, Target, Template, load_templates, size
+from evoprompt.grammar.shapes import Totals, totals
+from evoprompt.grammar.spec import PART, Layer, Spec, spec_lines, walk
+from evoprompt.grammar.tree import runs, spliced
+from evoprompt.grammar.variation import ANY, PARTS, cross, mutate, some_mutation, taken
+from evoprompt.propose.templates import (
+    ShownError,
+    ShownParent,
+    Target,
+    Template,
+    load_templates,
+    size,
+)
 from evoprompt.propose.templates import render as render_template
 
 OTHER_SHAPES = ((2, 64), (3, 32, 32), (1, 28, 28), (16,), (1, 128), (3, 100), (30,), (1, 16, 16))
-TARGET_SHARE = 0.7  # of the prompts name a size
-CANDIDATES = 6  # children among which one of the wanted direction is looked for
+TARGET_SHARE = 0.6  # of the prompts name a size
+PART_SHARE = 0.6  # of the prompts name the part to change
+REPAIR_SHARE = 0.12  # of the examples
+OWN_PART_SHARE = 0.12  # of the parents have a class of their own
+LONGEST_REPLY = 14  # lines
+OPERATORS = {"mutate": 4, "shrink": 2, "grow": 2, "explore": 1.5, "cross": 3.5}
+_ADDRESS = re.compile(r"@L(\d+)-L(\d+)$")
 
 
 @dataclass(frozen=True)
@@ -39,9 +56,8 @@ class Branch:
     prompt_end: str
     reply: str
     donor: tuple[str, ...]
-    target: str
-    parent_size: int
-    child_size: int
+    child: tuple[str, ...]
+    """Canonical lines of the true child."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +69,8 @@ class Example:
     """
 
     task: TaskShape
-    source: str
+    lines: tuple[str, ...]
+    """Canonical lines of the parent."""
     parent_view: str
     branches: tuple[Branch, ...]
     exercises: tuple[tuple[str, str], ...]
@@ -61,42 +78,69 @@ class Example:
 
 
 def corpus_templates() -> dict[str, Template]:
-    """The shipped templates whose replies are edits."""
-    return {n: t for n, t in load_templates().items() if t.reply == "edits"}
+    """Operator -> the shipped template whose replies are edits."""
+    return {t.operator: t for t in load_templates().values() if t.reply == "edits"}
 
 
 def random_task(rng: Random) -> TaskShape:
-    """Mostly MNIST-1D's shape, a fifth small images, a quarter others."""
+    """Half of the time MNIST-1D's shape, three in ten small images, else others."""
     draw = rng.random()
-    shape = (1, 40) if draw < 0.55 else (1, 8, 8) if draw < 0.75 else rng.choice(OTHER_SHAPES)
+    shape = (1, 40) if draw < 0.5 else (1, 8, 8) if draw < 0.8 else rng.choice(OTHER_SHAPES)
     return TaskShape("corpus", shape, 10)
 
 
 def random_parent(rng: Random, task: TaskShape) -> Spec:
-    """A random program, or one time in eight a seed, after up to six mutations."""
-    if rng.random() < 0.125:
+    """A random program, or one time in ten a seed, after up to six mutations."""
+    if rng.random() < 0.1:
         spec = rng.choice(list(seed_specs(task.in_shape, task.num_classes).values()))
     else:
         spec = random_spec(rng, task.in_shape, task.num_classes)
     for _ in range(rng.choice((0, 0, 0, 1, 2, 4, 6))):
-        spec = mutate(spec, rng)
+        spec = some_mutation(spec, rng)
     return spec
 
 
+def with_own_part(spec: Spec, rng: Random) -> Spec:
+    """The program with a run of its layers in a class of its own, as foreign programs have them."""
+    found = [
+        (path, length)
+        for path, length in runs(spec.body, 4)
+        if not any(layer.is_wrapper for layer in taken(spec, (path, length)))
+    ]
+    longer = [run for run in found if run[1] > 1] or found
+    if not longer or any(layer.kind == "SequenceBlock" for layer in spec.body):
+        return spec
+    path, length = rng.choice(longer)
+    part = Layer(PART, ("Part1",), taken(spec, (path, length)))
+    return replace(spec, body=spliced(spec.body, path, length, (part,)))
+
+
+def is_writable(spec: Spec) -> bool:
+    """Whether parts are plain: no wrapper inside, each class once."""
+    parts = [layer for layer in walk(spec.body) if layer.kind == PART]
+    inside = [layer for part in parts for layer in part.inner]
+    return len(parts) < 2 and not any(layer.is_wrapper for layer in inside)
+
+
 def example(rng: Random, templates: dict[str, Template], branch_count: int) -> Example:
-    """One parent with up to `branch_count` branches."""
-    task = random_task(rng)
-    spec = random_parent(rng, task)
-    lines = spec_lines(spec)
-    view = number_lines(lines)
-    accuracy = rng.randint(20, 97) / 100
-    parent = ShownParent("", render(spec), view, accuracy, parameter_count(spec), 0)
+    """One parent with up to `branch_count` branches, or a broken one with the edit that mends."""
+    while True:
+        task = random_task(rng)
+        spec = random_parent(rng, task)
+        if rng.random() < OWN_PART_SHARE:
+            spec = with_own_part(spec, rng)
+        lines = spec_lines(spec)
+        if len(lines) <= MAXIMUM_LINES - 2:
+            break
+    if rng.random() < REPAIR_SHARE and not any(layer.kind == PART for layer in walk(spec.body)):
+        return _repair_example(rng, templates["repair"], task, spec)
     branches = []
     for _ in range(branch_count):
-        branch = _branch(rng, task, templates, spec, lines, parent)
+        branch = _branch(rng, task, templates, spec)
         if branch is not None:
             branches.append(branch)
-    return Example(task, parent.source, view, tuple(branches), tuple(_exercises(rng, lines)))
+    view = number_lines(lines)
+    return Example(task, tuple(lines), view, tuple(branches), tuple(_exercises(rng, lines)))
 
 
 def examples(seed: int, branch_count: int = 8) -> Iterator[Example]:
@@ -107,76 +151,119 @@ def examples(seed: int, branch_count: int = 8) -> Iterator[Example]:
         yield example(rng, templates, branch_count)
 
 
+def shown_parent(rng: Random, lines: list[str], figures: Totals) -> ShownParent:
+    """The parent as a template sees it, with a random accuracy."""
+    accuracy = rng.randint(20, 99) / 100
+    return ShownParent("", "", number_lines(lines), accuracy, figures.parameters, figures.macs)
+
+
 def _exercises(rng: Random, lines: list[str]) -> Iterator[tuple[str, str]]:
-    """Two lines to find by their text, where it stands once, and two to read by their number."""
-    for number in rng.sample(range(1, len(lines) + 1), 2):
-        yield f"# read L{number}\n", f"{lines[number - 1]}\n{END}"
-    single = [number for number, line in enumerate(lines, 1) if lines.count(line) == 1]
-    for number in rng.sample(single, 2):
-        yield f"# find\n{lines[number - 1]}\n", f"@L{number}\n{END}"
+    """A line to find by its text, where it stands once, and one to read by its number."""
+    number = rng.randint(1, len(lines))
+    yield f"# read L{number}\n", f"{lines[number - 1].strip()}\n{END}"
+    texts = [line.strip() for line in lines]
+    number = rng.choice([n for n, text in enumerate(texts, 1) if texts.count(text) == 1])
+    yield f"# find\n{texts[number - 1]}\n", f"@L{number}\n{END}"
+
+
+def _repair_example(rng: Random, template: Template, task: TaskShape, spec: Spec) -> Example:
+    lines = spec_lines(spec)
+    broken = breakage(spec, rng)
+    shown_lines = list(broken.lines)
+    script = derive(shown_lines, lines)
+    if not script or len(script) > LONGEST_REPLY or len(shown_lines) > MAXIMUM_LINES:
+        return _repair_example(rng, template, task, some_mutation(spec, rng))
+    parent = shown_parent(rng, shown_lines, totals(spec))
+    error = ShownError("", broken.reason, broken.line, "")
+    text = render_template(template, parents=[parent], task=task, error=error)
+    end = text[len(parent.numbered) :]
+    branch = Branch("repair", end, "\n".join([*script, END]), (), tuple(lines))
+    return Example(task, broken.lines, parent.numbered, (branch,), ())
 
 
 def _branch(
-    rng: Random,
-    task: TaskShape,
-    templates: dict[str, Template],
-    spec: Spec,
-    lines: list[str],
-    parent: ShownParent,
+    rng: Random, task: TaskShape, templates: dict[str, Template], spec: Spec
 ) -> Branch | None:
-    template = rng.choices(list(templates.values()), [t.weight for t in templates.values()])[0]
-    donor_spec, run = None, (0, 0)
-    donor: list[str] = []
-    if template.operator == "cross":
-        donor_spec = _donor(rng, task)
-        run = pick_run([has_parameters(entry) for entry in donor_spec.body], rng)
-        donor_text = spec_lines(donor_spec)
-        donor = with_classes(donor_text, body_lines(donor_text)[slice(*run)])
-    child = _child(rng, spec, parent.parameters, donor_spec, run)
-    child_lines = spec_lines(with_unused(spec, child))
-    if child_lines == lines:
+    operator = rng.choices(list(OPERATORS), list(OPERATORS.values()))[0]
+    part = rng.choice(PARTS) if rng.random() < PART_SHARE else ANY
+    donor_spec = random_parent(rng, task) if operator == "cross" else None
+    donor = body_lines(spec_lines(donor_spec))[:MAXIMUM_DONOR_LINES] if donor_spec else []
+    if operator in ("cross", "explore"):
+        part = ANY
+    child = _child(rng, operator, part, spec, donor_spec)
+    if child is None or not is_writable(child):
         return None
+    lines, child_lines = spec_lines(spec), spec_lines(child)
     script = derive(lines, child_lines, donor)
-    if apply_lines(lines, script, donor) != child_lines:
+    if not _is_good(script, lines, child_lines) or (donor and not _takes(script)):
+        return None
+    if bare(apply_lines(bare(lines), script, bare(donor))) != bare(child_lines):
         raise AssertionError("derive and apply disagree")
-    child_size = parameter_count(child)
-    target = Target(child_size if rng.random() < TARGET_SHARE else None)
-    second = replace(parent, source=render(donor_spec)) if donor_spec else parent
+    text = _prompt(rng, templates[operator], task, part, (spec, child, donor_spec), donor)
+    reply = "\n".join([*script, END])
+    return Branch(operator, text, reply, tuple(donor), tuple(child_lines))
+
+
+def _prompt(
+    rng: Random,
+    template: Template,
+    task: TaskShape,
+    part: str,
+    specs: tuple[Spec, Spec, Spec | None],
+    donor: list[str],
+) -> str:
+    """The prompt behind the numbered parent; the target is the true child's size."""
+    spec, child, donor_spec = specs
+    figures = totals(child)
+    target = Target(figures.parameters if rng.random() < TARGET_SHARE else None)
+    if template.operator == "explore":
+        target = Target(figures.parameters, figures.macs)
+    parent = shown_parent(rng, spec_lines(spec), totals(spec))
+    second = shown_parent(rng, donor, totals(donor_spec)) if donor_spec else parent
     text = render_template(
-        template, parents=[parent, second], task=task, target=target, donor=donor
+        template, parents=[parent, second], task=task, target=target, donor=donor, part=part
     )
     if not text.startswith(parent.numbered):
         raise AssertionError(f"{template.path}: the numbered parent does not come first")
-    reply = "\n".join([*script, END])
-    told = size(child_size) if target.parameters else "any"
-    end = text[len(parent.numbered) :]
-    return Branch(template.operator, end, reply, tuple(donor), told, parent.parameters, child_size)
+    return text[len(parent.numbered) :]
 
 
-def with_unused(parent: Spec, child: Spec) -> Spec:
-    """The child with the parent's unused classes left in: `complete` drops them, not an edit."""
-    blocks = {block.kind: block for block in (*parent.blocks, *child.blocks)}
-    known = [block.kind for block in parent.blocks]
-    order = [block.kind for block in child.blocks if block.kind not in known] + known
-    return replace(child, blocks=tuple(blocks[kind] for kind in order))
+def _child(rng: Random, operator: str, part: str, spec: Spec, donor: Spec | None) -> Spec | None:
+    match operator:
+        case "cross":
+            return cross(spec, donor, rng) if donor else None
+        case "shrink" | "grow":
+            return mutate(spec, rng, part, operator)
+        case "explore":
+            return _explored(rng, spec)
+    return mutate(spec, rng, part)
 
 
-def _donor(rng: Random, task: TaskShape) -> Spec:
-    while True:
-        spec = random_parent(rng, task)
-        if spec.body:
-            return spec
+def _explored(rng: Random, spec: Spec) -> Spec | None:
+    """A child of clearly another size or cost, one to three mutations away."""
+    for _ in range(6):
+        child = spec
+        for _ in range(rng.choice((1, 2, 3))):
+            child = mutate(child, rng) or child
+        old, new = totals(spec), totals(child)
+        moved = size(old.parameters) != size(new.parameters) or size(old.macs) != size(new.macs)
+        if child != spec and moved:
+            return child
+    return None
 
 
-def _child(
-    rng: Random, spec: Spec, parent_size: int, donor: Spec | None, run: tuple[int, int]
-) -> Spec:
-    """A child; three times in five a clearly smaller or larger one, if such a one is found."""
-    wanted = rng.choice(("smaller", "smaller", "larger", "any", "any"))
-    child = spec
-    for _ in range(CANDIDATES):
-        child = mutate(spec, rng) if donor is None else insert_run(spec, donor, run, rng)
-        ratio = parameter_count(child) / parent_size
-        if child != spec and {"smaller": ratio < 0.7, "larger": ratio > 1.4}.get(wanted, True):
-            break
-    return child
+def _takes(script: list[str]) -> bool:
+    return any(re.match(r"D\d", line) for line in script)
+
+
+def _is_good(script: list[str], lines: list[str], child: list[str]) -> bool:
+    """Short enough, and no replaced range opens a bracket that it does not close."""
+    if not script or len(script) > LONGEST_REPLY or len(child) > MAXIMUM_LINES:
+        return False
+    for line in script:
+        match = _ADDRESS.match(line)
+        if match:
+            replaced = "".join(lines[int(match[1]) - 1 : int(match[2])])
+            if replaced.count("(") != replaced.count(")"):
+                return False
+    return True

@@ -1,7 +1,7 @@
 """The tokenizer of the built-in model: byte-level BPE whose merges may span a whole line of code.
 
 In: texts of the corpus. Out: a transformers tokenizer with one token per line number (L0..L99),
-donor line (D1..D60), edit mark and end mark; numbers and line ends stand alone.
+donor line (D1..D60), edit mark and end mark; numbers, indentation and line ends stand alone.
 Not promised: short encodings of programs in another style than the grammar's.
 """
 
@@ -31,7 +31,8 @@ CONTROL_TOKENS = ["<pad>", "<s>", "</s>"]
 LINE_TOKENS = [f"L{number}" for number in range(MAXIMUM_LINES + 1)]
 DONOR_TOKENS = [f"D{number}" for number in range(1, MAXIMUM_DONOR_LINES + 1)]
 MARK_TOKENS = [END, "@"]
-# Numbers isolated: whole lines as pieces took 279 tokens for an example, words 914 (facts.md).
+# Numbers and indentation stand alone: whole lines as pieces took 279 tokens for an example, words
+# 914, and a line reads the same however deep it stands.
 _NUMBER = r"(?<![A-Za-z_0-9.])[0-9]+(?:\.[0-9]+)?"
 _LINE_NUMBER = re.compile(r"(?m)(?<=[@-])[LD]\d+|^[LD]\d+|(?<= )D\d+")
 
@@ -42,7 +43,7 @@ def train_tokenizer(corpus: Iterable[Example], count: int = 1200) -> PreTrainedT
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(Regex(_NUMBER), "isolated"),
-            pre_tokenizers.Split(Regex(r"\n"), "isolated"),
+            pre_tokenizers.Split(Regex(r"\n| {4,}"), "isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )

@@ -2,7 +2,7 @@
 
 In: templates, a function that picks a parent, the task, settings, one integer seed. Out: prompts
 with their samplings; everything random comes from the seed and the prompt's index. A parent without
-a numbered view (unparsable, or over 99 canonical lines) is passed over and another one is picked.
+a numbered view (unparsable, or over 99 lines of its own) is passed over and another one is picked.
 Not promised: that parents differ between prompts; which ones deserve children the caller decides.
 """
 
@@ -14,11 +14,21 @@ from evoprompt.chance import derive, generator
 from evoprompt.config import ProposerSettings
 from evoprompt.errors import ConfigError, TemplateError
 from evoprompt.grammar.edits import donor_lines
+from evoprompt.grammar.variation import ANY, PARTS
 from evoprompt.propose.templates import ShownParent, Target, Template, render, shown, size
 
 Pick = Callable[[Random], Parent]
-TARGET_FACTORS = (None, 0.5, 1.0, 2.0)  # of the parent's parameters; None: any size
+TARGET_FACTORS: dict[str, tuple[float | None, ...]] = {
+    "mutate": (None, None, 1.0),
+    "cross": (None, None, 1.0),
+    "shrink": (None, 0.7, 0.5, 0.35),
+    "grow": (None, 1.4, 2.0, 3.0),
+}
+"""Of the parent's parameters, by operator; None: any size."""
+PARTS_ASKED = {"mutate": (ANY, *PARTS), "shrink": (ANY, "width", "depth", "operator"),
+               "grow": (ANY, "width", "depth", "operator", "wiring")}  # fmt: skip
 ATTEMPTS = 100  # picks until a parent that can be shown is found
+REPAIR = "repair"
 
 
 def make_prompts(
@@ -28,24 +38,57 @@ def make_prompts(
     count: int,
     settings: ProposerSettings,
     seed: int,
+    *,
+    shares: Mapping[str, float] | None = None,
+    empty_cells: Sequence[Target] = (),
 ) -> list[tuple[Prompt, Sampling]]:
-    """`count` prompts; `settings.cross_share` of them, on average, show a second parent.
+    """`count` prompts; templates are drawn by `shares` (name -> weight), else by their weights.
+
+    `empty_cells` are sizes at which the archive has nothing: what `explore` asks for; without them
+    it asks for a quarter or four times of the parent.
 
     Raises:
-        TemplateError: there is no template for an operator that the settings ask for.
+        TemplateError: there is no template that proposes children.
         ConfigError: `pick` gives no parent that can be shown.
     """
-    by_operator = _by_operator(templates, settings.cross_share)
+    choices = proposing(templates, settings.cross_share)
+    weights = [weight if shares is None else shares[name] for name, weight in choices.items()]
     made = []
     for index in range(count):
         rng = generator(seed, "prompt", index)
-        operator = "cross" if rng.random() < settings.cross_share else "mutate"
-        choices = by_operator[operator]
-        template = rng.choices(choices, [choice.weight for choice in choices])[0]
-        prompt = _prompt(template, pick, task, rng)
+        template = templates[rng.choices(list(choices), weights)[0]]
+        prompt = _prompt(template, pick, task, rng, empty_cells)
         temperature = rng.choice(template.temperatures)
         made.append((prompt, _sampling(settings, temperature, derive(seed, "reply", index))))
     return made
+
+
+def proposing(templates: Mapping[str, Template], cross_share: float) -> dict[str, float]:
+    """Name -> weight of every template that proposes children, in the order of the names.
+
+    `cross_share` is the share of all templates with two parents together.
+
+    Raises:
+        TemplateError: no template is left.
+    """
+    found = {
+        name: template.weight
+        for name, template in sorted(templates.items())
+        if template.operator != REPAIR and template.weight > 0
+    }
+    crosses = {name for name in found if templates[name].parent_count == 2}
+    for group, share in ((crosses, cross_share), (set(found) - crosses, 1 - cross_share)):
+        total = sum(found[name] for name in group)
+        if share > 0 and not group:
+            which = "two parents" if group is crosses else "one parent"
+            raise TemplateError(
+                f"no template with {which} and a weight above 0, but {share:.0%} of the prompts "
+                f"need one. Known: {', '.join(sorted(templates))}. "
+                "Add one to the prompts folder or change --proposer.cross-share."
+            )
+        for name in group:
+            found[name] *= share / total
+    return {name: weight for name, weight in found.items() if weight > 0}
 
 
 def make_grammar_prompts(
@@ -77,23 +120,6 @@ def can_be_parent(source: str) -> bool:
     return shown(Parent("", source, 0.0, 0, 0)) is not None
 
 
-def _by_operator(
-    templates: Mapping[str, Template], cross_share: float
-) -> dict[str, Sequence[Template]]:
-    shares = {"mutate": 1.0 - cross_share, "cross": cross_share}
-    found: dict[str, Sequence[Template]] = {}
-    for operator, share in shares.items():
-        ordered = sorted(templates.values(), key=lambda template: template.name)
-        found[operator] = [t for t in ordered if t.operator == operator and t.weight > 0]
-        if share > 0 and not found[operator]:
-            raise TemplateError(
-                f"no template for the operator '{operator}' with a weight above 0, but "
-                f"{share:.0%} of the prompts need one. Known: {', '.join(sorted(templates))}. "
-                "Add one to the prompts folder or change --proposer.cross-share."
-            )
-    return found
-
-
 def _pick_shown(pick: Pick, rng: Random) -> tuple[Parent, ShownParent]:
     """The first picked parent that has a numbered view."""
     for _ in range(ATTEMPTS):
@@ -114,24 +140,30 @@ def _pick_donor(
     chosen = _pick_shown(pick, rng)
     lines: tuple[str, ...] = ()
     for _ in range(ATTEMPTS):
-        lines = tuple(donor_lines(chosen[0].source, rng))
+        lines = tuple(donor_lines(chosen[0].source))
         if lines and chosen[0].id != first.id:
             break
         chosen = _pick_shown(pick, rng)
     return *chosen, lines
 
 
-def _prompt(template: Template, pick: Pick, task: TaskShape, rng: Random) -> Prompt:
+def _prompt(
+    template: Template,
+    pick: Pick,
+    task: TaskShape,
+    rng: Random,
+    empty_cells: Sequence[Target],
+) -> Prompt:
     first, view = _pick_shown(pick, rng)
     parents, views, donor = [first], [view], ()
     if template.parent_count == 2:
         second, second_view, donor = _pick_donor(pick, first, rng)
         parents.append(second)
         views.append(second_view)
-    factor = rng.choice(TARGET_FACTORS)
-    target = Target(None if factor is None else max(1, round(factor * first.parameters)))
+    target = _target(template.operator, first, rng, empty_cells)
+    part = rng.choice(PARTS_ASKED.get(template.operator, (ANY,)))
     return Prompt(
-        text=render(template, parents=views, task=task, target=target, donor=donor),
+        text=render(template, parents=views, task=task, target=target, donor=donor, part=part),
         template=template.name,
         template_hash=template.hash,
         operator=template.operator,
@@ -140,7 +172,20 @@ def _prompt(template: Template, pick: Pick, task: TaskShape, rng: Random) -> Pro
         donor=donor,
         target="any" if target.parameters is None else size(target.parameters),
         reply_format=template.reply,
+        part=part,
+        in_shape=task.in_shape,
     )
+
+
+def _target(operator: str, parent: Parent, rng: Random, empty_cells: Sequence[Target]) -> Target:
+    """What the prompt asks for."""
+    if operator == "explore":
+        if empty_cells:
+            return rng.choice(empty_cells)
+        factor = rng.choice((0.25, 4.0))
+        return Target(*(max(1, round(factor * x)) for x in (parent.parameters, parent.macs)))
+    factor = rng.choice(TARGET_FACTORS[operator])
+    return Target(None if factor is None else max(1, round(factor * parent.parameters)))
 
 
 def _sampling(settings: ProposerSettings, temperature: float, seed: int) -> Sampling:

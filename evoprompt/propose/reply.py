@@ -8,7 +8,7 @@ Not promised: that the source is valid Python or keeps to the contract; the scre
 import re
 
 from evoprompt.candidate import Prompt, Reason, Rejected, Reply, Stage, candidate_id, rejected
-from evoprompt.grammar.edits import EditError, apply, complete
+from evoprompt.grammar.edits import EditError, added_names, apply, complete
 
 MAXIMUM_CHARACTERS = 100_000  # of a reply; the longest seed has about 2,500
 _FENCE = re.compile(r"^[ \t]*```[^\n`]*\n", re.MULTILINE)
@@ -41,11 +41,17 @@ def without_thinking(text: str) -> str:
 
 def _read_edits(prompt: Prompt, text: str) -> tuple[str, tuple[str, ...]] | Rejected:
     blocks = [block for block, _ in fenced_blocks(text) if re.search(r"^@L\d", block, re.M)]
+    dimensions = (2 if len(prompt.in_shape) == 3 else 1) if prompt.in_shape else None
     try:
-        child = apply(prompt.parent_source, blocks[-1] if blocks else text, prompt.donor)
+        child = apply(
+            prompt.parent_source,
+            blocks[-1] if blocks else text,
+            prompt.donor,
+            dimensions,
+        )
     except EditError as error:
         return rejected(Stage.PARSE, Reason(error.reason), error.detail)
-    return _completed(child)
+    return child, _notes(added_names(prompt.parent_source, child))
 
 
 def _read_program(
@@ -62,7 +68,8 @@ def _read_program(
         return rejected(Stage.PARSE, Reason.NO_NET, "the program defines no class Net")
     if candidate_id(source) == candidate_id(prompt.parent_source):
         return rejected(Stage.PARSE, Reason.UNCHANGED)
-    return _completed(source)
+    whole, added = complete(source)
+    return whole, _notes(added)
 
 
 def fenced_blocks(text: str) -> list[tuple[str, bool]]:
@@ -74,6 +81,5 @@ def fenced_blocks(text: str) -> list[tuple[str, bool]]:
     return [(part, not (is_last_open and i == last)) for i, part in enumerate(inside)]
 
 
-def _completed(source: str) -> tuple[str, tuple[str, ...]]:
-    whole, added = complete(source)
-    return whole, tuple(f"added {name}" for name in added)
+def _notes(added: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f"added {name}" for name in added)

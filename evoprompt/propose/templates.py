@@ -24,14 +24,17 @@ from evoprompt.candidate import Parent, TaskShape
 from evoprompt.errors import TemplateError
 from evoprompt.grammar.edits import number_lines, numbered
 from evoprompt.grammar.seeds import seeds
+from evoprompt.grammar.variation import ANY
 
 VARIABLES = {
     "parents": ("id", "source", "numbered", "accuracy", "parameters", "macs"),
     "donor": (),
-    "target": ("parameters",),
+    "target": ("parameters", "macs"),
     "task": ("name", "in_shape", "num_classes"),
+    "part": (),
+    "error": ("stage", "reason", "line", "message"),
 }
-OPERATORS = ("mutate", "cross")
+OPERATORS = ("mutate", "cross", "shrink", "grow", "explore", "repair")
 REPLIES = ("edits", "program")
 FRONT_MATTER_KEYS = ("name", "operator", "parents", "reply", "temperature", "weight", "note")
 _UNFINISHED = "write the front matter as in prompts/mutate.md"
@@ -43,7 +46,7 @@ class Template:
 
     name: str
     operator: str
-    """mutate or cross."""
+    """One of `OPERATORS`."""
     parent_count: int
     reply: str
     """edits or program."""
@@ -77,6 +80,18 @@ class Target:
     """What the prompt asks for; None: any size."""
 
     parameters: int | None = None
+    macs: int | None = None
+
+
+@dataclass(frozen=True)
+class ShownError:
+    """Why a program was rejected, as the repair template sees it."""
+
+    stage: str
+    reason: str
+    line: int | None
+    """Of the numbered view; None where the message names none."""
+    message: str
 
 
 def shown(parent: Parent) -> ShownParent | None:
@@ -131,8 +146,12 @@ def render(
     task: TaskShape,
     target: Target | None = None,
     donor: Iterable[str] = (),
+    part: str = ANY,
+    error: ShownError | None = None,
 ) -> str:
     """The prompt's text. `donor` are donor lines without numbers; D1, D2, ... are put in front.
+
+    `part` is what should be changed; `error` stands in repair prompts only.
 
     Raises:
         TemplateError: the body does not parse or asks for something that does not exist.
@@ -143,6 +162,8 @@ def render(
             task=task,
             target=target or Target(),
             donor=number_lines(list(donor), "D"),
+            part=part,
+            error=error,
         )
     except jinja2.TemplateSyntaxError as error:
         raise _syntax_error(template, error) from error
@@ -325,13 +346,17 @@ def _trial(template: Template) -> None:
     examples = list(seeds((1, 40), 10).values())[: template.parent_count]
     parents = [shown(Parent("0" * 64, source, 0.5, 5000, 100000)) for source in examples]
     donor = ["            nn.LazyConv1d(8, 3, 1, 1),"] if template.parent_count == 2 else []
-    for target in (Target(), Target(2000)):
+    error = None
+    if template.operator == "repair":
+        error = ShownError("forward", "forward_error", 5, "an example")
+    for target in (Target(), Target(2000), Target(2000, 100_000)):
         render(
             template,
             parents=[parent for parent in parents if parent],
             task=TaskShape("example", (1, 40), 10),
             target=target,
             donor=donor,
+            error=error,
         )
 
 
