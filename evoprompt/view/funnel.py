@@ -56,10 +56,12 @@ def _steps(
     is_new = not proposal.is_repeated
     # The screen's verdict may be missing in a half-written run; a repeat is known by its event.
     reached = is_new and proposal.is_screened
-    repeated = Failure("source", "duplicate", "the same source was there before")
+    reason = "same_lines" if proposal.repeats == "lines" else "duplicate"
+    repeated = Failure("source", reason, "the same program was there before")
     yield "new source", reached, None if is_new else repeated
     yield "valid", candidate.graph is not None, candidate.failure
-    known = Failure("graph", "known_graph", f"same graph as {candidate.known_graph}")
+    by = "parents_graph" if candidate.known_graph in candidate.parents else "known_graph"
+    known = Failure("graph", by, f"same graph as {candidate.known_graph}")
     is_fresh = candidate.known_graph is None
     yield "new graph", is_fresh, known
     yield "scored", candidate.score is not None or candidate.measured is not None, None

@@ -125,10 +125,17 @@ class History:
         return front
 
     def funnel(self, generation: int | None = None) -> Funnel:
-        """Return the funnel of one generation, or of all children if none is given."""
+        """Return the funnel of one generation, or of all children if none is given.
+
+        Mended children are left out; `repairs` counts them.
+        """
         if generation is None:
-            return self.funnel_of(lambda p: p.generation > 0)
-        return self.funnel_of(lambda p: p.generation == generation)
+            return self.funnel_of(is_child)
+        return self.funnel_of(lambda p: p.generation == generation and not p.is_repair)
+
+    def repairs(self) -> Funnel:
+        """Return the funnel of the rejected children that went back once."""
+        return self.funnel_of(lambda p: p.is_repair)
 
     def funnel_of(self, wanted: Callable[[Proposal], bool]) -> Funnel:
         """Return the funnel of the proposals that a test accepts (a template, a version...)."""
@@ -171,6 +178,11 @@ class History:
         """Return a seed's name, or the first eight digits of the id."""
         known = self.candidates.get(candidate)
         return known.name if known and known.name else candidate[:8]
+
+
+def is_child(proposal: Proposal) -> bool:
+    """Say whether a proposal is neither a seed nor a mended child."""
+    return proposal.generation > 0 and not proposal.is_repair
 
 
 def replay(

@@ -21,7 +21,7 @@ from rich.text import Text
 
 from evoprompt.ledger import Event
 from evoprompt.view.replay import Replay
-from evoprompt.view.words import clean, count, duration, held, percent, short_count, tau
+from evoprompt.view.words import clean, count, duration, held, percent, share, short_count, tau
 
 _REFRESHES = 4  # per second
 
@@ -46,6 +46,10 @@ class LiveView:
         self._lock = threading.RLock()
         self._replay = Replay()
         self._counts: Counter[str] = Counter()
+        self._templates: Counter[str] = Counter()
+        """Proposals of the generation under way by template."""
+        self._sent_back: set[tuple[int, int]] = set()
+        self._mended: set[str] = set()
         self._generation = 0
         self._is_closing = False
         self._starts: list[float] = []
@@ -118,26 +122,39 @@ class LiveView:
         self._is_closing = not event.payload.get("go")
         if not self._is_closing:
             self._generation = event.generation
+            self._templates.clear()
         self._generation_began = self._clock()
         moment = event.clock.get("time")
         if isinstance(moment, int | float):
             self._starts.append(float(moment))
 
     def _count(self, event: Event) -> None:
-        self._counts["tokens"] += event.payload.get("token_count") or 0
-        if event.generation == 0:
+        payload = event.payload
+        self._counts["tokens"] += payload.get("token_count") or 0
+        if event.generation == 0 or self._is_mended(event):
             return
         if event.kind == "proposed":
             self._counts["proposed"] += 1
-            self._counts["parsed"] += event.payload.get("candidate") is not None
+            self._counts["parsed"] += payload.get("candidate") is not None
+            self._templates[payload.get("template") or ""] += 1
         elif event.kind in _STEP_OF and event.stage != "final":
             self._counts[_STEP_OF[event.kind]] += 1
             if event.kind == "screened":
-                self._counts["new graph"] += event.payload.get("known_graph") is None
-        elif event.kind in ("rejected", "duplicate"):
-            self._counts[event.kind] += 1
+                self._counts["new graph"] += payload.get("known_graph") is None
         elif event.kind == "archived":
-            self._counts["elite"] += event.payload.get("status") != "kept"
+            self._counts["elite"] += payload.get("status") != "kept"
+
+    def _is_mended(self, event: Event) -> bool:
+        """Count rejected children that went back apart, whatever becomes of them."""
+        key, candidate = (event.generation, event.index), event.payload.get("candidate")
+        if event.payload.get("repairs"):
+            self._sent_back.add(key)
+            self._counts["sent back"] += 1
+            return True
+        if key in self._sent_back and event.kind == "screened":
+            self._mended.add(str(candidate))
+            self._counts["mended"] += 1
+        return key in self._sent_back or candidate in self._mended
 
     def seconds_left(self) -> float | None:
         """Return a guess at the seconds until the budget is spent; None before there is one."""
@@ -208,6 +225,12 @@ class LiveView:
         rows: list[tuple[str, str]] = []
         if counts["proposed"]:
             rows.append(("funnel", "  ".join(f"{s} {count(counts[s])}" for s in steps)))
+        if self._counts["sent back"]:
+            rows.append(("repairs", f"{counts['mended']} of {counts['sent back']} mended"))
+        if len(self._templates) > 1:
+            whole = self._templates.total()
+            shares = (f"{clean(n)} {share(c, whole)}" for n, c in self._templates.most_common())
+            rows.append(("templates", "  ".join(shares)))
         rows += self._bests()
         if replay.audits and replay.audits[-1].pairs:
             audit = replay.audits[-1]

@@ -48,8 +48,18 @@ class Proposal:
     token_count: int
     failure: Failure | None
     """Why the reply is no program."""
+    part: str = ""
+    """What the prompt asked to change."""
+    is_repair: bool = False
+    """It is a rejected child that went back once."""
+    added_lines: int | None = None
+    """Lines that its first parent does not have; None in ledgers from before they were counted."""
+    old_lines: int | None = None
+    """Those of them that an earlier ancestor had and no parent has."""
     is_repeated: bool = False
-    """Its source was already there."""
+    """Its program was already there."""
+    repeats: str = ""
+    """How it was known: by its source, or by its lines in another layout."""
     is_screened: bool = False
     """The screen has given its verdict."""
 

@@ -90,6 +90,7 @@ def _generation(replay: Replay, event: Event) -> None:
 def _proposed(replay: Replay, event: Event) -> None:
     payload = event.payload
     refused = payload.get("rejected")
+    lines = payload.get("lines") or {}
     proposal = Proposal(
         generation=event.generation,
         index=event.index,
@@ -104,6 +105,10 @@ def _proposed(replay: Replay, event: Event) -> None:
         round=payload.get("round") or 0,
         token_count=payload.get("token_count") or 0,
         failure=_failure(refused) if refused else None,
+        part=_text(payload, "part"),
+        is_repair=bool(payload.get("repairs")),
+        added_lines=lines.get("added"),
+        old_lines=lines.get("again"),
     )
     replay.proposals[event.generation, event.index] = proposal
     if proposal.candidate is None or proposal.candidate in replay.candidates:
@@ -123,7 +128,7 @@ def _proposed(replay: Replay, event: Event) -> None:
     )
 
 
-def _judged(replay: Replay, event: Event, **values: bool) -> None:
+def _judged(replay: Replay, event: Event, **values: Any) -> None:
     proposal = replay.proposals.get((event.generation, event.index))
     if proposal is not None:
         judged = replace(proposal, is_screened=True, **values)
@@ -152,7 +157,8 @@ def _rejected(replay: Replay, event: Event) -> None:
 
 
 def _duplicate(replay: Replay, event: Event) -> None:
-    _judged(replay, event, is_repeated=True)
+    how = _text(event.payload, "how") or "source"
+    _judged(replay, event, is_repeated=True, repeats=how)
 
 
 def _scored(replay: Replay, event: Event) -> None:

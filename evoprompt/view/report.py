@@ -19,9 +19,12 @@ from evoprompt import __version__
 from evoprompt.ledger import Event
 from evoprompt.storage import write_atomically
 from evoprompt.view import figures, svg, words
+from evoprompt.view.choices import by_part, by_template
 from evoprompt.view.heatmap import heatmap, strip
-from evoprompt.view.history import History, is_locked, replay
+from evoprompt.view.history import History, is_child, is_locked, replay
 from evoprompt.view.lineage import Step, story
+from evoprompt.view.novelty import duplicates
+from evoprompt.view.novelty import lines as new_lines
 from evoprompt.view.records import STEPS, Candidate, Comparison
 
 Draw = Callable[[float], str]
@@ -73,9 +76,13 @@ def render(history: History) -> str:
         children=children,
         generations=[(g, history.funnel(g).counts) for g in range(1, history.generation + 1)],
         by_version=[
-            (v, history.funnel_of(lambda p, v=v: p.generation > 0 and p.version == v).counts)
+            (v, history.funnel_of(lambda p, v=v: is_child(p) and p.version == v).counts)
             for v in history.versions()
         ],
+        choices=[("template", by_template(history)), ("part to change", by_part(history))],
+        duplicates=duplicates(history),
+        new_lines=new_lines(history),
+        repairs=history.repairs(),
         steps=STEPS,
         winners=winners(history),
         settings=words.flatten(history.settings),

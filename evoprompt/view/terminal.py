@@ -4,6 +4,7 @@ In: a run folder, finished or not. Out: text on a rich console. Everything that 
 program wrote is cleaned of escapes and printed as plain text, never as markup.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -11,8 +12,11 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
+from evoprompt.view.choices import Choice, by_part, by_template
 from evoprompt.view.heatmap import axes, shades
 from evoprompt.view.history import History, open_history
+from evoprompt.view.novelty import duplicates
+from evoprompt.view.novelty import lines as new_lines
 from evoprompt.view.records import STEPS, Funnel
 from evoprompt.view.svg import colour, ink_on
 from evoprompt.view.words import (
@@ -44,6 +48,14 @@ def show(run_folder: Path, console: Console) -> None:
     _print_archive(history, console)
     console.print(front_table(history))
     console.print(funnel_table(history.funnel()))
+    for title, name, rows in (
+        ("templates", "template", by_template(history)),
+        ("parts to change", "part", by_part(history)),
+    ):
+        if rows:
+            console.print(choice_table(title, name, rows))
+    console.print()
+    _print_novelty(history, console)
     _print_learning(history, console)
     if history.comparisons:
         console.print(comparison_table(history))
@@ -148,6 +160,41 @@ def funnel_table(counted: Funnel) -> Table:
         words = Text(line(", ".join(reasons), 300), style="dim")
         table.add_row(step, count(reached), share(reached, whole), words)
     return table
+
+
+def choice_table(title: str, name: str, rows: Sequence[Choice]) -> Table:
+    """Return what each template or part was worth."""
+    table = _table(f"\n{title}")
+    table.add_column(name, no_wrap=True)
+    for head in ("share", "last", "proposed", "valid", "new", "trained", "entered", "tokens",
+                 "per 1k"):  # fmt: skip
+        table.add_column(head, justify="right", no_wrap=True)
+    for row in rows:
+        counts = (row.proposed, row.valid, row.new, row.trained, row.entered, row.token_count)
+        table.add_row(
+            Text(line(row.name, 24)),
+            percent(row.share, 0),
+            percent(row.last_share, 0),
+            *(short_count(each) for each in counts),
+            short_count(row.entered_per_thousand),
+        )
+    return table
+
+
+def _print_novelty(history: History, console: Console) -> None:
+    known, lines = duplicates(history), new_lines(history)
+    if known.proposed:
+        kinds = ", ".join(f"{words} {count(each)}" for words, each in known.kinds() if each)
+        _say(console, "known", f"{share(known.total, known.proposed)} of the proposals: {kinds}")
+    if lines.added:
+        words = f"{share(lines.again, lines.added)} of {count(lines.added)} new lines came back"
+        _say(console, "old lines", f"{words} from an earlier ancestor")
+    mended = history.repairs().counts
+    if mended["proposed"]:
+        words = (
+            f"{mended['valid']} of {mended['proposed']} mended, {mended['new graph']} of them new"
+        )
+        _say(console, "repairs", words)
 
 
 def comparison_table(history: History) -> Table:
