@@ -29,7 +29,17 @@ FLAT_FORWARD = (
 )
 
 PART_NAMES = {"conv": "conv", "norm": "norm", "pool": "pool", "dropout": "drop", "up": "up"}
-"""How the modules of a part are called; blocks of the library are `block1`, `block2`, ..."""
+"""How the modules of a part are called; blocks of the library are `block`, `block2`, ..."""
+LONGEST_CALL = 40  # characters of calls inside each other before a name is given to the value
+_FUNCTIONS = {
+    "ReLU": "relu",
+    "GELU": "gelu",
+    "SiLU": "silu",
+    "ELU": "elu",
+    "Mish": "mish",
+    "LeakyReLU": "leaky_relu",
+    "Tanh": "tanh",
+}
 
 _OPENING = [
     "class Net(nn.Module):",
@@ -235,24 +245,30 @@ def spec_lines(spec: Spec) -> list[str]:
 
 
 def part_lines(part: Layer, dimensions: int, is_flat: bool) -> list[str]:
-    """The class of a part: its modules by kind and number, then one statement for each layer."""
+    """The class of a part: its modules, and their calls inside each other."""
     build, run = [], []
     counts: Counter[str] = Counter()
+    letters = iter("abcdefgh")
+    value = "x"
     for layer in part.inner:
-        text = layer_text(layer, dimensions, is_flat)
         if layer.kind == "activation":
-            run.append(f"x = {text}(x)")
-            continue
-        name = PART_NAMES.get(layer.kind, "block")
-        counts[name] += 1
-        build.append(f"self.{name}{counts[name]} = {text}")
-        run.append(f"x = self.{name}{counts[name]}(x)")
+            value = f"F.{_FUNCTIONS[layer.arguments[0]]}({value})"
+        else:
+            name = PART_NAMES.get(layer.kind, "block")
+            counts[name] += 1
+            name = f"{name}{counts[name]}" if counts[name] > 1 else name
+            build.append(f"self.{name} = {layer_text(layer, dimensions, is_flat)}")
+            value = f"self.{name}({value})"
+        if len(value) > LONGEST_CALL and layer is not part.inner[-1]:
+            letter = next(letters)
+            run.append(f"{letter} = {value}")
+            value = letter
     return [
         f"class {part.arguments[0]}(nn.Module):",
         "    def __init__(self):",
         *(INDENT * 2 + line for line in ("super().__init__()", *build)),
         "    def forward(self, x):",
-        *(INDENT * 2 + line for line in (*run, "return x")),
+        *(INDENT * 2 + line for line in (*run, f"return {value}")),
     ]
 
 

@@ -2,7 +2,7 @@
 
 In: a random generator and the templates. Out: `Example`s, endlessly: the prompt is exactly what a
 search would send, the reply is the derived edit script. The target is told in hindsight: the size
-of the true child. One example in eight is a broken program with the edit that mends it.
+of the true child. One example in five is a broken program with the edit that mends it.
 Not promised: that the accuracy in the prompt means anything here; it is a random number.
 """
 
@@ -41,7 +41,7 @@ from evoprompt.propose.templates import render as render_template
 OTHER_SHAPES = ((2, 64), (3, 32, 32), (1, 28, 28), (16,), (1, 128), (3, 100), (30,), (1, 16, 16))
 TARGET_SHARE = 0.6  # of the prompts name a size
 PART_SHARE = 0.6  # of the prompts name the part to change
-REPAIR_SHARE = 0.12  # of the examples
+REPAIR_SHARE = 0.22  # of the examples; they have one branch each
 OWN_PART_SHARE = 0.12  # of the parents have a class of their own
 LONGEST_REPLY = 14  # lines
 OPERATORS = {"mutate": 4, "shrink": 2, "grow": 2, "explore": 1.5, "cross": 3.5}

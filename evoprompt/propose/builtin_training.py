@@ -66,7 +66,7 @@ class Progress:
     """Where a run stands; saved beside each checkpoint."""
 
     seconds: float = 0.0
-    """Processor time."""
+    """Processor time; wall clock on a GPU."""
     step: int = 0
     tokens: int = 0
     edits: int = 0
@@ -88,15 +88,15 @@ class Batch:
 
 
 def new_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
-    """2.85M parameters; what `transformers`, vLLM and peft know as a Llama."""
+    """3.5M parameters; what `transformers`, vLLM and peft know as a Llama."""
     return LlamaForCausalLM(
         LlamaConfig(
             vocab_size=VOCABULARY,
-            hidden_size=192,
-            num_hidden_layers=6,
-            num_attention_heads=6,
-            num_key_value_heads=6,
-            intermediate_size=512,
+            hidden_size=256,
+            num_hidden_layers=4,
+            num_attention_heads=4,
+            num_key_value_heads=4,
+            intermediate_size=704,
             max_position_embeddings=2048,
             tie_word_embeddings=True,
             **_token_ids(tokenizer),
@@ -129,6 +129,11 @@ def save(folder: Path, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFa
     )
     model.save_pretrained(folder, state_dict=weights)
     tokenizer.save_pretrained(folder)
+
+
+def device_of_choice() -> torch.device:
+    """A GPU where there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def load(folder: Path) -> tuple[Any, Any]:
@@ -197,22 +202,24 @@ def batches(seed: int, tokenizer: PreTrainedTokenizerFast, batch_tokens: int) ->
 
 def loss_of(model: LlamaForCausalLM, batch: Batch, parent_weight: float) -> tuple[Tensor, Tensor]:
     """(loss to descend, loss per token of the edits); labels are next tokens of the same branch."""
+    device = model.device
     same_BT = batch.branch_BT[:, 1:] == batch.branch_BT[:, :-1]
     # The first token of a reply is predicted inside its branch, so every reply token has a label.
     role_BT = batch.role_BT[:, 1:]
     wanted_BT = (role_BT == REPLY) & same_BT
     if parent_weight > 0:
         wanted_BT = wanted_BT | ((role_BT == PARENT) & same_BT)
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=HAS_BFLOAT16):
+    is_fast = HAS_BFLOAT16 or device.type == "cuda"
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=is_fast):
         hidden = model.model(
-            input_ids=batch.tokens_BT,
-            position_ids=batch.positions_BT,
-            attention_mask=batch.mask_B1TS,
+            input_ids=batch.tokens_BT.to(device),
+            position_ids=batch.positions_BT.to(device),
+            attention_mask=batch.mask_B1TS.to(device),
         ).last_hidden_state[:, :-1]
-        logits_NV = model.lm_head(hidden[wanted_BT])
-    labels_N = batch.tokens_BT[:, 1:][wanted_BT]
+        logits_NV = model.lm_head(hidden[wanted_BT.to(device)])
+    labels_N = batch.tokens_BT[:, 1:][wanted_BT].to(device)
     loss_N = F.cross_entropy(logits_NV.float(), labels_N, reduction="none")
-    reply_N = role_BT[wanted_BT] == REPLY
+    reply_N = (role_BT[wanted_BT] == REPLY).to(device)
     edit_loss = loss_N[reply_N].mean()
     if parent_weight > 0:
         return edit_loss + parent_weight * loss_N[~reply_N].mean(), edit_loss
@@ -257,13 +264,15 @@ def train(settings: Settings) -> Progress:
     torch.set_num_threads(1)
     torch.manual_seed(settings.seed)
     model, tokenizer, progress = _start(settings)
+    model.to(device_of_choice())  # pyright: ignore[reportArgumentType]
     model.train()
     optimizers = _optimizers(model, settings)
     stream = batches(settings.seed + 1000 + progress.step, tokenizer, settings.batch_tokens)
     end_id = _token_ids(tokenizer)["eos_token_id"]
     count = sum(parameter.numel() for parameter in model.parameters())
     print(f"parameters {count} vocabulary {len(tokenizer)} from step {progress.step}", flush=True)
-    started, first, saved = time.process_time() - progress.seconds, progress.step, progress.seconds
+    clock = time.process_time if model.device.type == "cpu" else time.perf_counter
+    started, first, saved = clock() - progress.seconds, progress.step, progress.seconds
     while progress.seconds < settings.minutes * 60:
         share = progress.seconds / (settings.minutes * 60)
         rate = settings.learning_rate * _rate_factor(share, progress.step - first)
@@ -273,7 +282,7 @@ def train(settings: Settings) -> Progress:
         progress.step += 1
         progress.tokens += int((batch.branch_BT >= 0).sum())
         progress.edits += int(batch.tokens_BT.eq(end_id).sum())
-        progress.seconds = time.process_time() - started
+        progress.seconds = clock() - started
         if progress.step % 50 == 0:
             print(_line(progress, rate), flush=True)
         if progress.seconds - saved > CHECKPOINT_SECONDS:
@@ -322,7 +331,9 @@ def _checkpoint(
 def main() -> None:
     """Read the command line and train."""
     parser = argparse.ArgumentParser(description="Train the built-in edit model from scratch.")
-    parser.add_argument("--minutes", type=float, default=50.0, help="of processor time")
+    parser.add_argument(
+        "--minutes", type=float, default=50.0, help="of processor time; wall clock on a GPU"
+    )
     parser.add_argument("--out", type=Path, default=Path("/tmp/evoprompt_builtin"))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--optimizer", choices=("muon", "adamw"), default="muon")
