@@ -16,7 +16,8 @@ from transformers import DynamicCache, PreTrainedModel
 from evoprompt.propose.addresses import AddressMask, AddressTokens
 from evoprompt.propose.roomy_cache import roomy_cache
 
-# Axes: P prompts, T tokens, B rows (samples still being written), V vocabulary, K best tokens.
+# Axes: P prompts, T tokens, B rows (samples still being written), V vocabulary, K best tokens,
+# S tokens of a soft prompt, E features of a token.
 BEST = 1024  # tokens considered at each step, the whole vocabulary of the built-in model
 DROP_SHARE = (
     0.75  # rows are dropped once no more than this share is alive; each drop copies the cache
@@ -44,10 +45,14 @@ def sample(
     draws: Sequence[Draw],
     end_tokens: Sequence[int],
     addresses: AddressTokens | None = None,
+    soft_SE: Tensor | None = None,
 ) -> list[list[list[int]]]:
-    """The tokens of `count` replies to each draw, with the end token where one was written."""
+    """The tokens of `count` replies to each draw, with the end token where one was written.
+
+    `soft_SE`: embeddings of virtual tokens that stand before every prompt.
+    """
     rows = _Rows(draws, torch.tensor(list(end_tokens)), addresses)
-    mask_BT, position_B, logits_BV, cache = _prefix(model, draws, rows.prompt_B)
+    mask_BT, position_B, logits_BV, cache = _prefix(model, draws, rows.prompt_B, soft_SE)
     device = model.device
     while True:
         token_B, keep = rows.add(logits_BV.cpu())
@@ -68,18 +73,27 @@ def sample(
 
 
 def _prefix(
-    model: PreTrainedModel, draws: Sequence[Draw], prompt_B: Tensor
+    model: PreTrainedModel, draws: Sequence[Draw], prompt_B: Tensor, soft_SE: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor, DynamicCache]:
     """One forward over the prompts, padded on the left, then one row per sample."""
-    length = max(len(draw.tokens) for draw in draws)
-    padding = [length - len(draw.tokens) for draw in draws]
-    token_PT = torch.tensor([[0] * n + d.tokens for n, d in zip(padding, draws, strict=True)])
+    virtual = 0 if soft_SE is None else len(soft_SE)
+    length = virtual + max(len(draw.tokens) for draw in draws)
+    padding = [length - virtual - len(draw.tokens) for draw in draws]
+    token_PT = torch.tensor(
+        [[0] * (n + virtual) + d.tokens for n, d in zip(padding, draws, strict=True)]
+    )
     mask_PT = torch.tensor([[0] * n + [1] * (length - n) for n in padding])
     position_PT = (mask_PT.cumsum(1) - 1).clamp(min=0)
     device = model.device
     cache = roomy_cache(model.config)
+    inputs = {"input_ids": token_PT.to(device)}
+    if soft_SE is not None:
+        token_PTE = model.get_input_embeddings()(token_PT.to(device))
+        for row, first in enumerate(padding):
+            token_PTE[row, first : first + virtual] = soft_SE
+        inputs = {"inputs_embeds": token_PTE}
     logits_PV = model(
-        input_ids=token_PT.to(device),
+        **inputs,
         attention_mask=mask_PT.to(device),
         position_ids=position_PT.to(device),
         past_key_values=cache,

@@ -2,7 +2,8 @@
 
 In: prompts and samplings. Out: raw replies. Adapters (LoRA, peft) are merged into freshly loaded
 base weights, because an unmerged one halves the speed (facts.md); going back to the base is exact.
-No code of a model repository is ever run. Chat models get the prompt through their own template.
+A soft prompt cannot be merged: its embeddings are read before each prompt. No code of a model
+repository is ever run. Chat models get the prompt through their own template.
 Not promised: support for models without a key-value cache.
 """
 
@@ -14,17 +15,19 @@ from typing import Any
 import torch
 from peft import PeftModel
 from safetensors import SafetensorError
+from torch import Tensor
 from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging as hub_logging
 
 from evoprompt.candidate import Prompt, Rejected, Reply, Sampling
 from evoprompt.errors import ModelError
-from evoprompt.grammar.canonical import canonical_lines
+from evoprompt.grammar.canonical import broken_lines
 from evoprompt.propose.addresses import address_tokens
 from evoprompt.propose.engine import TunableBase
 from evoprompt.propose.local_base import BASE_VERSION, Fitted, first_line, open_base, refused
 from evoprompt.propose.model_files import check_adapter
 from evoprompt.propose.sampling import Draw, sample
+from evoprompt.propose.soft_prompt import read_soft_prompt
 
 ROWS = {"cpu": 64, "cuda": 256}  # replies written at the same time
 
@@ -40,6 +43,7 @@ class TransformersEngine:
         self._threads = threads
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._model = self._load()
+        self._soft_PE: Tensor | None = None
         vocabulary = self._base.tokenizer.get_vocab()
         self._addresses = address_tokens(vocabulary, self._base.vocabulary)
         self.version = BASE_VERSION
@@ -64,14 +68,16 @@ class TransformersEngine:
 
     def prompt_size(self, text: str) -> tuple[int, int] | None:
         """Tokens of a prompt as it is sent, and the model's context."""
-        return len(self._base.encode_prompt(text)), self._base.context
+        size = len(self._base.encode_prompt(text)) + self._virtual_count
+        return size, self._base.context
 
     def use(self, version: str, adapter: Path | None) -> None:
-        """Load the base again and merge the adapter into it; raises ModelError."""
+        """Load the base again and merge the adapter into it, or put its soft prompt in front."""
         if adapter is not None:
             check_adapter(adapter, self._base.fingerprint)
         model = self._load()
-        if adapter is not None:
+        soft_PE = None if adapter is None else read_soft_prompt(adapter, model)
+        if adapter is not None and soft_PE is None:
             try:
                 tuned = PeftModel.from_pretrained(model, str(adapter), is_trainable=False)
             except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
@@ -80,7 +86,7 @@ class TransformersEngine:
                     "weights for this base. Tune again, or take an older version."
                 ) from error
             model = tuned.merge_and_unload().eval()
-        self._model, self.version = model, version
+        self._model, self._soft_PE, self.version = model, soft_PE, version
 
     def close(self) -> None:
         """Drop the model."""
@@ -91,19 +97,24 @@ class TransformersEngine:
     def rest(self) -> None:
         """The model stays: it is small, or has a GPU of its own."""
 
+    @property
+    def _virtual_count(self) -> int:
+        return 0 if self._soft_PE is None else len(self._soft_PE)
+
     def _load(self) -> PreTrainedModel:
         return load_model(self._base.folder, self._device)
 
     def _draw(self, prompt: Prompt, sampling: Sampling, fitted: Fitted) -> Draw:
         numbered = prompt.reply_format == "edits" and self._addresses is not None
-        lines = canonical_lines(prompt.parent_source) if numbered else None
+        lines = broken_lines(prompt.parent_source) if numbered else None
+        room = self._base.context - len(fitted.tokens) - self._virtual_count
         return Draw(
             tokens=fitted.tokens,
             temperature=sampling.temperature,
             top_p=sampling.top_p,
             count=sampling.count,
             seed=sampling.seed,
-            max_tokens=fitted.max_tokens,
+            max_tokens=max(1, min(fitted.max_tokens, room)),
             line_count=len(lines or ()),
             donor_count=len(prompt.donor),
         )
@@ -111,7 +122,7 @@ class TransformersEngine:
     def _written(self, batch: list[Draw]) -> list[list[Reply]]:
         """The replies of one batch; its time is shared out evenly."""
         started = time.perf_counter()
-        written = sample(self._model, batch, self._base.end_tokens, self._addresses)
+        written = sample(self._model, batch, self._base.end_tokens, self._addresses, self._soft_PE)
         seconds = (time.perf_counter() - started) / sum(draw.count for draw in batch)
         return [
             [
