@@ -115,6 +115,8 @@ class Prompt:
     """edits or program."""
     part: str = ""
     """What the prompt asks to change (any, width, depth, ...); empty where it does not say."""
+    in_shape: tuple[int, ...] = ()
+    """Of the task; layers that an edit brings are of its dimensions."""
 
 
 @dataclass(frozen=True)
