@@ -24,6 +24,8 @@ usage: evoprompt COMMAND ...
                           would a program be accepted, and what network is it; writes its ONNX file
   score FILE.py|FILE.onnx ...  [--run runs/NAME] [--task NAME]
                           what the predictor says of a program or a graph
+  learn proposer runs/A runs/B --out FOLDER
+                          tune the proposer on what these runs tried, for --proposer.adapter FOLDER
 
 `evoprompt COMMAND --help` lists the settings of a command.
 A first search: evoprompt search mnist1d --run first
@@ -50,6 +52,7 @@ def _dispatch(given: list[str]) -> None:
         "show": _show,
         "screen": _screen,
         "score": _score,
+        "learn": _learn,
     }
     if not given or given[0] in ("-h", "--help", "help"):
         from evoprompt.config import PRESETS
@@ -104,6 +107,12 @@ def _score(given: list[str]) -> None:
     from evoprompt.commands.score import run_score
 
     run_score(given)
+
+
+def _learn(given: list[str]) -> None:
+    from evoprompt.commands.learn import run_learn
+
+    run_learn(given)
 
 
 def _only(given: list[str], usage: str) -> str:

@@ -18,7 +18,7 @@ from evoprompt.steps.propose import prompts_for
 from evoprompt.steps.run import Run
 from evoprompt.steps.screen import verdicts_on
 
-_NUMBER = re.compile(r"^L\d+\s?", re.MULTILINE)
+_NUMBER = re.compile(r"^L\d+", re.MULTILINE)
 
 
 @dataclass
