@@ -3,6 +3,7 @@
     parents <- archive                                   quality-diversity, verified results only
     propose : template + parents + target -> source      a language model, k samples per prompt
     screen  : source -> graph | Rejected                 a jail; rules, build, one forward, record
+    repair  : rejected source + message -> source        once, by the same model; screened again
     score   : graph text -> mean, spread                 the surrogate, in milliseconds
     choose  : who deserves training                      score + spread, and a random reserve
     train   : source -> weights -> accuracy              in a jail; measured by trusted code
@@ -20,6 +21,7 @@ from evoprompt.ledger import Event
 from evoprompt.steps.finish import compare, end
 from evoprompt.steps.learn import learn_predictor
 from evoprompt.steps.propose import plant, propose
+from evoprompt.steps.repair import repair
 from evoprompt.steps.run import Run
 from evoprompt.steps.screen import score, screen
 from evoprompt.steps.train import archive, choose_children, choose_seeds, train
@@ -40,7 +42,10 @@ def search(run: Run) -> Event:
         while wants_round(run, round_number):
             proposed = propose(run, generation, round_number)
             screen(run, generation, proposed)
+            mended = repair(run, generation, round_number, proposed)
+            screen(run, generation, mended)
             score(run, generation, proposed)
+            score(run, generation, mended)
             round_number += 1
         choose_children(run, generation)
         train(run, generation)

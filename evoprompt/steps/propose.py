@@ -6,6 +6,7 @@ One round of prompts is recorded in one piece, because the replies of one batch 
 import time
 from dataclasses import asdict, dataclass
 
+from evoprompt.archive.frontier import gaps
 from evoprompt.candidate import (
     Prompt,
     Reason,
@@ -15,10 +16,13 @@ from evoprompt.candidate import (
     candidate_id,
     normalise,
 )
+from evoprompt.chance import generator
 from evoprompt.grammar.seeds import seeds
 from evoprompt.ledger import Event, Json, clock_fields
-from evoprompt.propose.prompting import make_grammar_prompts, make_prompts
+from evoprompt.propose.bandit import Outcome, beliefs, chances
+from evoprompt.propose.prompting import make_grammar_prompts, make_prompts, proposing
 from evoprompt.propose.reply import read_reply
+from evoprompt.propose.templates import Target
 from evoprompt.screen import Prepared
 from evoprompt.steps.novelty import line_news, program_key
 from evoprompt.steps.parents import parent_picker
@@ -95,8 +99,32 @@ def prompts_for(
     if run.settings.control == "grammar":
         made = make_grammar_prompts(pick, count, settings, seed)
     else:
-        made = make_prompts(run.templates, pick, run.shape, count, settings, seed)
+        shares, cells = template_shares(run, seed), empty_cells(run)
+        made = make_prompts(
+            run.templates, pick, run.shape, count, settings, seed, shares=shares, empty_cells=cells
+        )
     return [prompt for prompt, _ in made], [sampling for _, sampling in made]
+
+
+def template_shares(run: Run, seed: int) -> dict[str, float]:
+    """Return how likely each template is to be drawn: by its weight, or as a bandit has it."""
+    settings = run.settings.proposer
+    shares = proposing(run.templates, settings.cross_share)
+    if settings.choose_templates == "weights":
+        return shares
+    outcomes = (
+        Outcome(generation, template, spent.token_count, spent.entered_count)
+        for (generation, template), spent in run.state.spent.items()
+        if generation
+    )
+    return chances(beliefs(shares, outcomes), generator(seed, "templates"))
+
+
+def empty_cells(run: Run) -> list[Target]:
+    """Return the sizes of empty cells beside filled ones, where `explore` may send children."""
+    limits = run.settings.screen
+    found = gaps(run.archive, run.settings.archive, limits.max_parameters, limits.max_macs)
+    return [Target(gap.parameters, gap.macs) for gap in found]
 
 
 def use_serving(run: Run) -> None:

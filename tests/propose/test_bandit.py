@@ -3,7 +3,7 @@ from random import Random
 
 import pytest
 
-from evoprompt.propose.bandit import Outcome, beliefs, draw
+from evoprompt.propose.bandit import Outcome, beliefs, chances, draw
 
 SHARES = {"mutate": 0.4, "cross": 0.2, "shrink": 0.2, "grow": 0.2}
 
@@ -68,3 +68,11 @@ def test_templates_without_a_share_are_neither_drawn_nor_counted():
     believed = beliefs({**SHARES, "old": 0.0}, [Outcome(1, "gone", 50, 9)])
     assert set(believed) == set(SHARES)
     assert believed == beliefs(SHARES, [])
+
+
+def test_chances_are_the_shares_of_draws():
+    believed = beliefs(SHARES, [Outcome(1, "grow", 100, 3), Outcome(1, "mutate", 100, 1)])
+    told, counts = chances(believed, Random(2)), drawn(believed)
+    assert sum(told.values()) == pytest.approx(1.0)
+    for name in SHARES:
+        assert told[name] == pytest.approx(counts[name] / 2000, abs=0.06)
