@@ -94,6 +94,11 @@ def fingerprint(folder: Path) -> str:
     return digest.hexdigest()
 
 
+def adapter_fingerprint(adapter: Path) -> str:
+    """SHA-256 (hex) of a checked adapter's weights: what tells two versions apart."""
+    return hashlib.sha256((adapter / ADAPTER_WEIGHTS).read_bytes()).hexdigest()
+
+
 def check_safetensors(path: Path) -> None:
     """Compare a safetensors file's length with what its header says; raises ModelError."""
     size = path.stat().st_size

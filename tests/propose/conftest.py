@@ -21,14 +21,16 @@ def tokenizer():
     return train_tokenizer(islice(examples(7, 2), 40), 40)
 
 
-def save_tiny_model(folder: Path, tokenizer, seed: int = 0, context: int = 2048) -> Path:
+def save_tiny_model(
+    folder: Path, tokenizer, seed: int = 0, context: int = 2048, width: int = 32
+) -> Path:
     """A random Llama of the built-in model's shape, so that replies are quick and meaningless."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = LlamaForCausalLM(
             LlamaConfig(
                 vocab_size=1024,
-                hidden_size=32,
+                hidden_size=width,
                 intermediate_size=64,
                 num_hidden_layers=2,
                 num_attention_heads=2,
