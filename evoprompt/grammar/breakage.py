@@ -10,11 +10,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from evoprompt.grammar.canonical import bare, dressed
+from evoprompt.grammar.canonical import INDENT, bare, dressed, source_of
 from evoprompt.grammar.choices import random_leaf
 from evoprompt.grammar.layer_sizes import Shape
-from evoprompt.grammar.spec import CHAIN, Spec, layer_text, spec_lines
+from evoprompt.grammar.shapes import parameter_count
+from evoprompt.grammar.spec import CHAIN, Spec, layer_text, parse, spec_lines
 
+TOO_LARGE = (5_000_000, 100_000_000)
+"""Parameters that the screen's default limit refuses and its memory still holds."""
+BLOCKS_1D = ("ConvBlock", "ResBlock")
+"""What complains of an input without channels; a plain convolution takes the batch for them."""
 Lines = list[str]
 _CALL = re.compile(r"^((?:nn\.)?[A-Z]\w*)\((.+)\),$")
 _SHORT_NAMES = {"nn.Lazy": "nn.", "Block(": "(", "Conv": "Conf", "Norm": "Norms", "Pool": "Pooling"}
@@ -50,11 +55,18 @@ def breakage(spec: Spec, rng: Random) -> Broken:
 
 
 def _named_line(whole: Lines, lines: Lines, reason: str) -> int | None:
-    """Where the screen's message points: at the call that fails, or at the end of `forward`."""
+    """Where the screen's message points: at the call that fails, or at the end of `forward`.
+
+    A call inside a class of the library fails on a line that is not shown.
+    """
+    if reason not in ("build_error", "forward_error"):
+        return None
+    pairs = zip(whole, lines, strict=False)
+    place = next(place for place, (old, new) in enumerate(pairs) if old != new)
     if reason == "build_error":
-        pairs = zip(whole, lines, strict=False)
-        return 1 + next(place for place, (old, new) in enumerate(pairs) if old != new)
-    return len(lines) if reason == "forward_error" else None
+        return place + 1
+    is_own = dressed(lines)[place].startswith(INDENT * 3 + "nn.")
+    return len(lines) if is_own else None
 
 
 def syntax_line(lines: Lines) -> int | None:
@@ -120,6 +132,8 @@ def _misspelled(lines: Lines, spec: Spec, rng: Random) -> Lines | None:
         return None
     place = rng.choice(places)
     name = lines[place].split("(")[0] + "("
+    if name.startswith("nn.LazyConv"):
+        name = name.removeprefix("nn.Lazy")  # without "Lazy" it builds, and fails later
     found = [part for part in _SHORT_NAMES if part in name]
     if not found:
         return None
@@ -158,20 +172,36 @@ def _without_classifier(lines: Lines, spec: Spec, rng: Random) -> Lines | None:
 
 def _layer_behind_flatten(lines: Lines, spec: Spec, rng: Random) -> Lines | None:
     place = rng.randint(lines.index("nn.Flatten(),"), lines.index("nn.LazyLinear(num_classes),"))
-    kind = rng.choice(("conv", "ConvBlock", "pool", "ResBlock"))
-    if kind == "pool":
-        return None
+    kind = rng.choice(("conv", "ConvBlock", "ResBlock") if spec.dimensions == 2 else BLOCKS_1D)
     text = layer_text(random_leaf(rng, kind, Shape(4, (8,))), spec.dimensions)
     return [*lines[: place + 1], f"{text},", *lines[place + 1 :]]
 
 
 def _other_dimensions(lines: Lines, spec: Spec, rng: Random) -> Lines | None:
-    old, new = f"{spec.dimensions}d", f"{3 - spec.dimensions}d"
-    places = [p for p in _layers(lines) if f"{old}(" in lines[p] and p < _body_end(lines)]
+    """In one dimension only norms complain of it."""
+    old, new = f"{spec.dimensions}d(", f"{3 - spec.dimensions}d("
+    pattern = re.compile(r"^nn\.\w+2d\(" if spec.dimensions == 2 else r"^nn\.LazyBatchNorm1d\(")
+    places = [place for place in _layers(lines, pattern) if place < _body_end(lines)]
     if not places:
         return None
     place = rng.choice(places)
     return _replaced(lines, place, lines[place].replace(old, new))
+
+
+def _without_batch(lines: Lines, spec: Spec, rng: Random) -> Lines | None:
+    """A convolution that takes the batch for channels: of images, or behind the flattening."""
+    if spec.dimensions == 2:
+        return None
+    if rng.random() < 0.5:
+        place = lines.index("nn.LazyLinear(num_classes),")
+        text = layer_text(random_leaf(rng, "conv", Shape(4, (8,))), 1)
+        return [*lines[:place], f"{text},", *lines[place:]]
+    shown = dressed(lines)
+    places = [p for p in _layers(lines) if shown[p].startswith(INDENT * 3 + "nn.LazyConv1d(")]
+    if not places:
+        return None
+    place = rng.choice(places)
+    return _replaced(lines, place, lines[place].replace("1d(", "2d("))
 
 
 def _too_wide_a_window(lines: Lines, spec: Spec, rng: Random) -> Lines | None:
@@ -198,7 +228,11 @@ def _far_too_wide(lines: Lines, spec: Spec, rng: Random) -> Lines | None:
         return None
     place = rng.choice(places)
     width = rng.choice((16384, 20000, 65536, 100000))
-    return _replaced(lines, place, re.sub(r"\(\d+", f"({width}", lines[place], count=1))
+    wide = _replaced(lines, place, re.sub(r"\(\d+", f"({width}", lines[place], count=1))
+    source = source_of(dressed(wide), dimensions=spec.dimensions)
+    program = parse(source, spec.in_shape, spec.num_classes)
+    low, high = TOO_LARGE
+    return wide if program and low < parameter_count(program) < high else None
 
 
 Fault = Callable[[Lines, Spec, Random], Lines | None]
@@ -215,6 +249,7 @@ FAULTS: list[tuple[Fault, str]] = [
     (_without_classifier, "wrong_output"),
     (_layer_behind_flatten, "forward_error"),
     (_other_dimensions, "forward_error"),
+    (_without_batch, "batch_dependent"),
     (_too_wide_a_window, "forward_error"),
     (_fixed_inputs, "forward_error"),
     (_far_too_wide, "too_large"),
