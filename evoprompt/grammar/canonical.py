@@ -112,7 +112,7 @@ def dressed(lines: list[str]) -> list[str]:
             line = base + INDENT * max(0, depth - closing) + text
         else:
             base = line[: len(line) - len(line.lstrip())]
-        depth = max(0, depth + _opened(text))
+        depth = max(0, depth + opened_brackets(text))
         out.append(line)
     return out
 
@@ -123,12 +123,12 @@ def bare(lines: list[str]) -> list[str]:
     depth = 0
     for line in lines:
         out.append(line.strip() if depth > 0 else line)
-        depth = max(0, depth + _opened(line))
+        depth = max(0, depth + opened_brackets(line))
     return out
 
 
 @lru_cache(maxsize=8192)
-def _opened(line: str) -> int:
+def opened_brackets(line: str) -> int:
     """Brackets that a line leaves open, less those that it closes; quoted ones do not count."""
     text = re.sub(r"'[^']*'|\"[^\"]*\"", "", line)
     return sum(map(text.count, "([{")) - sum(map(text.count, ")]}"))

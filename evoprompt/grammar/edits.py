@@ -2,8 +2,9 @@
 
 In: canonical lines of the parent, and the child's lines or a reply, and the prompt's donor lines.
 Out: an edit script (`derive`) or the child's source (`apply`). A script is `@L4-L6` replace or
-`@L4+` insert after, with new lines below, ended by `@end`; a new line `D2-D5` takes donor lines.
-Lines inside an open bracket need no indentation: they get it from how deep they stand.
+`@L4+` insert after, with new lines below, ended by `@end`; a new line `D2-D5` takes donor lines,
+`L7-L9` lines of the parent. Lines inside an open bracket need no indentation: they get it from how
+deep they stand. A derived edit closes every bracket that it opens, on both sides.
 Not promised: that the child runs.
 """
 
@@ -17,6 +18,7 @@ from evoprompt.grammar.canonical import (
     dimensions_of,
     dressed,
     header_of,
+    opened_brackets,
     own_lines,
     segments,
     source_of,
@@ -24,9 +26,10 @@ from evoprompt.grammar.canonical import (
 from evoprompt.grammar.library import LIBRARY
 
 END = "@end"
+SHORT_LINE = 28  # characters
 MAXIMUM_DONOR_LINES = 60  # the built-in model has one token per donor line, up to D60
 _ADDRESS = re.compile(r"@L(\d+)(?:(\+)|-L(\d+))?$")
-_DONOR = re.compile(r"D(\d+)(?:-D(\d+))?$")
+_TAKEN = re.compile(r"([DL])(\d+)(?:-\1(\d+))?$")
 _DEFINED = re.compile(r"^(?:class|def) (\w+)", re.MULTILINE)
 _USED = re.compile(rf"\b({'|'.join(LIBRARY)})\(")
 BODY = "        self.body = nn.Sequential("
@@ -95,7 +98,7 @@ def apply_lines(lines: list[str], script: list[str], donor: Sequence[str] = ()) 
     """The child's lines for a script without its `@end`; raises EditError."""
     out: list[str] = []
     position = 1
-    for start, end, new in _changes(script, len(lines), donor):
+    for start, end, new in _changes(script, lines, donor):
         if start < position:
             raise EditError("bad_edit", f"line {start} is edited twice or out of order")
         out += lines[position - 1 : start - 1] + new
@@ -104,16 +107,17 @@ def apply_lines(lines: list[str], script: list[str], donor: Sequence[str] = ()) 
 
 
 def _changes(
-    script: list[str], count: int, donor: Sequence[str]
+    script: list[str], lines: Sequence[str], donor: Sequence[str]
 ) -> list[tuple[int, int, list[str]]]:
     """(first line, last line, new lines) per edit; an insertion has last = first - 1."""
     changes: list[tuple[int, int, list[str]]] = []
+    offered = {"L": lines, "D": donor}
     for line in script:
         if not line.startswith("@"):
             if not changes:
                 raise EditError("bad_edit", f"text before the first address: {line[:60]}")
-            taken = _DONOR.match(line.strip())
-            changes[-1][2].extend(_donor_range(taken, donor) if taken else [line])
+            match = _TAKEN.match(line.strip())
+            changes[-1][2].extend(_range(match, offered[match[1]]) if match else [line])
             continue
         match = _ADDRESS.match(line)
         if not match:
@@ -121,19 +125,19 @@ def _changes(
         start = int(match[1])
         end = int(match[3] or start)
         inserts = match[2] is not None
-        if not (0 if inserts else 1) <= start <= end <= count:
-            raise EditError("bad_edit", f"{line[:60]} of {count} lines")
+        if not (0 if inserts else 1) <= start <= end <= len(lines):
+            raise EditError("bad_edit", f"{line[:60]} of {len(lines)} lines")
         changes.append((start + 1 if inserts else start, end, []))
     if not changes:
         raise EditError("no_edit")
     return changes
 
 
-def _donor_range(match: re.Match[str], donor: Sequence[str]) -> list[str]:
-    start, end = int(match[1]), int(match[2] or match[1])
-    if not 1 <= start <= end <= len(donor):
-        raise EditError("bad_edit", f"D{start}-D{end} of {len(donor)} donor lines")
-    return list(donor[start - 1 : end])
+def _range(match: re.Match[str], offered: Sequence[str]) -> list[str]:
+    letter, start, end = match[1], int(match[2]), int(match[3] or match[2])
+    if not 1 <= start <= end <= len(offered):
+        raise EditError("bad_edit", f"{letter}{start}-{letter}{end} of {len(offered)} lines")
+    return list(offered[start - 1 : end])
 
 
 def _donor_classes(child: list[str], donor: Sequence[str]) -> list[str]:
@@ -162,15 +166,55 @@ def _definitions(lines: list[str]) -> list[tuple[str, list[str]]]:
 def derive(parent: list[str], child: list[str], donor: Sequence[str] = ()) -> list[str]:
     """The script, without `@end`, that turns the parent's canonical lines into the child's.
 
-    New lines that stand in the donor become references.
+    New lines that stand in the donor become references; where layers are wrapped or unwrapped, so
+    do those of the parent.
     """
     old, new = bare(parent), bare(child)
     offered = [line.strip() for line in donor]
     script: list[str] = []
-    for tag, i, j, a, b in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
-        if tag != "equal":
-            script += [_address(i + 1, j), *_referred(new[a:b], offered)]
+    for i, j, a, b in _balanced(old, new):
+        script.append(_address(i + 1, j))
+        script += _referred(new[a:b], [line.strip() for line in old], offered)
     return script
+
+
+def _balanced(old: list[str], new: list[str]) -> list[tuple[int, int, int, int]]:
+    """The places old[i:j], new[a:b] that differ, joined until both sides close what they open."""
+    out: list[tuple[int, int, int, int]] = []
+    is_open = False
+    matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
+    for tag, i, j, a, b in matcher.get_opcodes():
+        if is_open:
+            i, a = out[-1][0], out[-1][2]
+            if tag == "equal":  # only as much of it as closes the brackets
+                j, b = next(
+                    (
+                        (end, b - (j - end))
+                        for end in range(j - (b - out[-1][3]) + 1, j + 1)
+                        if is_closed(old[i:end]) and is_closed(new[a : b - (j - end)])
+                    ),
+                    (j, b),
+                )
+            out[-1] = (i, j, a, b)
+        elif tag == "equal":
+            continue
+        else:
+            out.append((i, j, a, b))
+        is_open = not (is_closed(old[i:j]) and is_closed(new[a:b]))
+    return out
+
+
+def is_closed(lines: Sequence[str]) -> bool:
+    """Whether the lines close every bracket that they open and no other."""
+    depth = 0
+    for line in lines:
+        opened = opened_brackets(line)
+        if line.lstrip().startswith((")", "]", "}")) and depth == 0:
+            return False
+        depth += opened
+        if depth < 0:
+            return False
+    return depth == 0
 
 
 def _address(start: int, end: int) -> str:
@@ -180,38 +224,45 @@ def _address(start: int, end: int) -> str:
     return f"@L{start}" if start == end else f"@L{start}-L{end}"
 
 
-def _referred(lines: list[str], donor: list[str]) -> list[str]:
-    """The lines with the longest pieces that stand in the donor told by their numbers."""
+def _referred(lines: list[str], parent: list[str], donor: list[str]) -> list[str]:
+    """The lines with closed pieces that stand in the donor or the parent told by their numbers.
+
+    A single line of the parent is written out where it is short.
+    """
     out: list[str] = []
     place = 0
     while place < len(lines):
         first, length = _longest(lines, place, donor)
-        if length == 0 or all(line.strip() == ")," for line in lines[place : place + length]):
+        letter = "D"
+        own, own_length = _longest(lines, place, parent)
+        if own_length > length and (own_length > 1 or not donor):
+            first, length, letter = own, own_length, "L"
+        if length == 0 or (letter == "L" and length == 1 and len(lines[place]) < SHORT_LINE):
             out.append(lines[place])
             place += 1
             continue
-        last = f"-D{first + length}" if length > 1 else ""
-        out.append(f"D{first + 1}{last}")
+        last = f"-{letter}{first + length}" if length > 1 else ""
+        out.append(f"{letter}{first + 1}{last}")
         place += length
     return out
 
 
-def _longest(lines: list[str], place: int, donor: list[str]) -> tuple[int, int]:
-    """(index in the donor, length) of the longest piece of it that stands at this place.
+def _longest(lines: list[str], place: int, offered: list[str]) -> tuple[int, int]:
+    """(index, length) of the longest closed piece of the offered lines that stands at this place.
 
-    `donor` without indentation.
+    `offered` without indentation.
     """
     best = (0, 0)
-    for first in range(len(donor)):
+    for first in range(len(offered)):
         length = 0
         while (
             place + length < len(lines)
-            and first + length < len(donor)
-            and donor[first + length] == lines[place + length].strip()
+            and first + length < len(offered)
+            and offered[first + length] == lines[place + length].strip()
         ):
             length += 1
-        if length > best[1]:
-            best = (first, length)
+            if length > best[1] and is_closed(lines[place : place + length]):
+                best = (first, length)
     return best
 
 

@@ -20,6 +20,7 @@ from evoprompt.grammar.edits import (
     apply_lines,
     body_lines,
     derive,
+    is_closed,
     number_lines,
 )
 from evoprompt.grammar.families import random_spec
@@ -45,7 +46,7 @@ REPAIR_SHARE = 0.22  # of the examples; they have one branch each
 OWN_PART_SHARE = 0.12  # of the parents have a class of their own
 LONGEST_REPLY = 14  # lines
 OPERATORS = {"mutate": 4, "shrink": 2, "grow": 2, "explore": 1.5, "cross": 3.5}
-_ADDRESS = re.compile(r"@L(\d+)-L(\d+)$")
+_ADDRESS = re.compile(r"@L(\d+)(?:-L(\d+))?$")
 
 
 @dataclass(frozen=True)
@@ -253,17 +254,12 @@ def _explored(rng: Random, spec: Spec) -> Spec | None:
 
 
 def _takes(script: list[str]) -> bool:
-    return any(re.match(r"D\d", line) for line in script)
+    return any(line.startswith("D") for line in script)
 
 
 def _is_good(script: list[str], lines: list[str], child: list[str]) -> bool:
-    """Short enough, and no replaced range opens a bracket that it does not close."""
+    """Short enough, with closed ranges only."""
     if not script or len(script) > LONGEST_REPLY or len(child) > MAXIMUM_LINES:
         return False
-    for line in script:
-        match = _ADDRESS.match(line)
-        if match:
-            replaced = "".join(lines[int(match[1]) - 1 : int(match[2])])
-            if replaced.count("(") != replaced.count(")"):
-                return False
-    return True
+    ranges = [match for line in script if (match := _ADDRESS.match(line))]
+    return all(is_closed(lines[int(m[1]) - 1 : int(m[2] or m[1])]) for m in ranges)
