@@ -37,15 +37,19 @@ class TransformersEngine:
 
     notes: tuple[str, ...] = ()
 
-    def __init__(self, model: str, threads: int) -> None:
-        """Load and check the model; raises ModelError."""
+    def __init__(self, model: str, threads: int, *, masks_addresses: bool = True) -> None:
+        """Load and check the model; raises ModelError.
+
+        `masks_addresses=False` lets replies name lines that do not exist, to measure how many do.
+        """
         self._base = open_base(model)
         self._threads = threads
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._model = self._load()
         self._soft_PE: Tensor | None = None
         vocabulary = self._base.tokenizer.get_vocab()
-        self._addresses = address_tokens(vocabulary, self._base.vocabulary)
+        found = address_tokens(vocabulary, self._base.vocabulary)
+        self._addresses = found if masks_addresses else None
         self.version = BASE_VERSION
         self.base: TunableBase | None = self._base
 
