@@ -7,6 +7,7 @@ earned a say. Nothing is written, and a run may still be under way.
 from dataclasses import dataclass
 from pathlib import Path
 
+from evoprompt.candidate import Screened, TaskShape
 from evoprompt.config import SearchSettings
 from evoprompt.errors import LedgerError
 from evoprompt.learn.pairs import Sibling
@@ -24,9 +25,15 @@ class Lesson:
     settings: SearchSettings
     base: str | None
     """Fingerprint of the model that wrote the run; None where its ledger does not say."""
+    shape: TaskShape
     siblings: list[Sibling]
-    graphs: frozenset[str]
-    """Every graph that the run knows, the seeds' included."""
+    state: State
+
+    @property
+    def graphs(self) -> set[str]:
+        """Every graph in the ledger: the seeds', the children's, and those written for a gate."""
+        verdicts = self.state.verdicts.values()
+        return {verdict.graph for verdict in verdicts if isinstance(verdict, Screened)}
 
 
 def read_run(folder: Path) -> Lesson:
@@ -50,11 +57,13 @@ def read_run(folder: Path) -> Lesson:
         audit = event.payload if event.kind == "predictor" else audit
     where = f"{folder}/ledger.sqlite"
     settings = from_dict(started["settings"], SearchSettings(), where)
+    task = started["task"]
+    shape = TaskShape(task["name"], tuple(task["in_shape"]), task["num_classes"])
     earned = has_earned(audit, settings.surrogate.audit_count)
-    siblings = siblings_of(state, started["task"]["num_classes"], earned)
+    siblings = siblings_of(state, shape.num_classes, earned)
     if not any(sibling.prompt_text for sibling in siblings):
         raise LedgerError(
             f"{folder}: no siblings; the run holds no replies to prompts. Expected a run of at "
             "least one generation with a language model. Leave it out, or resume it first."
         )
-    return Lesson(folder, settings, started.get("base"), siblings, frozenset(state.graphs))
+    return Lesson(folder, settings, started.get("base"), shape, siblings, state)
