@@ -1,20 +1,25 @@
 """The address rule of the edit protocol: line and donor tokens name only what exists.
 
-In: the tokens drawn so far, as the last line number of each row. Out: a mask of forbidden tokens.
+In: the tokens drawn so far. Out: a mask of forbidden tokens. An address names lines behind those of
+the last one, and a range closes every bracket that it opens, as every edit of the corpus does.
 Only for tokenizers with one token per line number (the built-in one); it is part of the protocol
-and not a repair. Line numbers may not fall. Not promised: that a range leaves valid code.
+and not a repair. Not promised: that the new lines are valid code.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from evoprompt.grammar.canonical import MAXIMUM_LINES
+from evoprompt.grammar.edits import is_closed
 
 # Axes: B rows, V vocabulary.
 NONE = -1  # the token is no line number
+Ends = dict[int, frozenset[int]]
+"""First line -> the last lines with which it makes a closed range."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,11 @@ class AddressTokens:
 
     line_V: Tensor
     donor_V: Tensor
+    mark: int
+    """The token of `@`."""
+    to: int
+    """The token of `-`."""
+    line_end: int
 
 
 def address_tokens(vocabulary: dict[str, int], size: int) -> AddressTokens | None:
@@ -34,30 +44,117 @@ def address_tokens(vocabulary: dict[str, int], size: int) -> AddressTokens | Non
         if match:
             (line_V if match[1] == "L" else donor_V)[token] = int(match[2])
     has_all = set(range(1, MAXIMUM_LINES + 1)) <= set(line_V.tolist()) and 1 in donor_V.tolist()
-    return AddressTokens(line_V, donor_V) if has_all else None
+    marks = [vocabulary.get(text, NONE) for text in ("@", "-", "Ċ")]
+    return AddressTokens(line_V, donor_V, *marks) if has_all and NONE not in marks else None
+
+
+def closed_ranges(lines: Sequence[str]) -> Ends:
+    """The closed ranges of the lines, both ends counted from 1."""
+    out: Ends = {}
+    for first in range(len(lines)):
+        found = []
+        for last in range(first, len(lines)):
+            if is_closed(lines[first : last + 1]):
+                found.append(last + 1)
+        out[first + 1] = frozenset(found)
+    return out
+
+
+@dataclass(frozen=True)
+class Places:
+    """What a prompt's replies may name."""
+
+    lines: Ends
+    donor: Ends
+
+
+NOWHERE = Places({}, {})
+
+
+def places(lines: Sequence[str], donor: Sequence[str]) -> Places:
+    """Places for a parent's and a donor's lines."""
+    return Places(closed_ranges(lines), closed_ranges(donor))
+
+
+@dataclass
+class _Row:
+    """Where a reply stands."""
+
+    places: Places
+    last: int = NONE
+    """The last line that an address named."""
+    before: tuple[str, int] = ("", 0)
+    """What the last token was: "@", or an address or reference ("L", "l" or "D") and its line."""
+    is_range: bool = False
+    """Whether `-` came behind it."""
 
 
 class AddressMask:
-    """The rule for a batch of rows; keeps the last line number of each."""
+    """The rule for a batch of rows; keeps where each stands."""
 
-    def __init__(self, tokens: AddressTokens, line_count_B: Tensor, donor_count_B: Tensor) -> None:
+    def __init__(self, tokens: AddressTokens, places_B: Sequence[Places]) -> None:
         self._tokens = tokens
-        self._line_count_B = line_count_B
-        self._donor_count_B = donor_count_B
-        self._last_B = torch.zeros_like(line_count_B)
+        self._rows = [_Row(each) for each in places_B]
+        self._base_BV = torch.stack([self._missing(each) for each in places_B])
+
+    def _missing(self, each: Places) -> Tensor:
+        """(V,) true for lines and donor lines that do not exist."""
+        tokens = self._tokens
+        return (tokens.line_V > len(each.lines)) | (tokens.donor_V > len(each.donor))
 
     def forbidden(self) -> Tensor:
         """(B, V), true where a token may not be drawn next."""
-        line_1V, donor_1V = self._tokens.line_V[None], self._tokens.donor_V[None]
-        bad_line = (line_1V < self._last_B[:, None]) | (line_1V > self._line_count_B[:, None])
-        return ((line_1V != NONE) & bad_line) | (donor_1V > self._donor_count_B[:, None])
+        out = self._base_BV.clone()
+        for place, row in enumerate(self._rows):
+            kind, line = row.before
+            if kind == "@":
+                out[place] |= (self._tokens.line_V != NONE) & (self._tokens.line_V <= row.last)
+            elif kind:
+                offered = row.places.donor if kind == "D" else row.places.lines
+                self._behind(out[place], row, offered.get(line, frozenset()))
+        return out
+
+    def _behind(self, forbidden_V: Tensor, row: _Row, ends: frozenset[int]) -> None:
+        """Behind `L4-` only last lines of closed ranges; behind `L4` no `-` where there is none,
+        and no line end where the line alone is open.
+        """
+        kind, line = row.before
+        further = ends - {line}
+        if row.is_range:
+            number_V = self._tokens.donor_V if kind == "D" else self._tokens.line_V
+            allowed = torch.tensor(sorted(further), dtype=number_V.dtype)
+            forbidden_V |= (number_V != NONE) & ~torch.isin(number_V, allowed)
+            return
+        forbidden_V[self._tokens.to] |= not further
+        forbidden_V[self._tokens.line_end] |= line not in ends
 
     def add(self, token_B: Tensor) -> None:
         """Note the tokens that were drawn."""
-        self._last_B = torch.maximum(self._last_B, self._tokens.line_V[token_B])
+        line_B = self._tokens.line_V[token_B].tolist()
+        donor_B = self._tokens.donor_V[token_B].tolist()
+        for row, token, line, donor in zip(
+            self._rows, token_B.tolist(), line_B, donor_B, strict=True
+        ):
+            self._note(row, token, line, donor)
+
+    def _note(self, row: _Row, token: int, line: int, donor: int) -> None:
+        kind, _ = row.before
+        if token == self._tokens.mark:
+            row.before, row.is_range = ("@", 0), False
+        elif line != NONE or donor != NONE:
+            is_address = kind == "@" or (kind == "L" and row.is_range)
+            if is_address:
+                row.last = max(row.last, line)
+            is_end = row.is_range
+            letter = "D" if donor != NONE else "L" if is_address else "l"
+            row.before = ("", 0) if is_end else (letter, max(line, donor))
+            row.is_range = False
+        elif token == self._tokens.to and kind in ("L", "l", "D"):
+            row.is_range = True
+        else:
+            row.before, row.is_range = ("", 0), False
 
     def keep(self, rows: Tensor) -> None:
         """Go on with some of the rows only."""
-        self._line_count_B = self._line_count_B[rows]
-        self._donor_count_B = self._donor_count_B[rows]
-        self._last_B = self._last_B[rows]
+        self._rows = [self._rows[place] for place in rows.tolist()]
+        self._base_BV = self._base_BV[rows]

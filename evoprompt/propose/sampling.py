@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
-from evoprompt.propose.addresses import AddressMask, AddressTokens
+from evoprompt.propose.addresses import NOWHERE, AddressMask, AddressTokens, Places
 from evoprompt.propose.roomy_cache import roomy_cache
 
 # Axes: P prompts, T tokens, B rows (samples still being written), V vocabulary, K best tokens,
@@ -34,9 +34,8 @@ class Draw:
     count: int
     seed: int
     max_tokens: int
-    line_count: int = 0
-    """For the address rule: lines of the parent."""
-    donor_count: int = 0
+    places: Places = NOWHERE
+    """For the address rule: the lines that replies may name."""
 
 
 @torch.inference_mode()
@@ -125,9 +124,8 @@ class _Rows:
         self._temperature_B = per_row([float(draw.temperature) for draw in draws])
         self._top_p_B = per_row([float(draw.top_p) for draw in draws])
         self._limit_B = per_row([draw.max_tokens for draw in draws])
-        lines = per_row([draw.line_count for draw in draws])
-        donors = per_row([draw.donor_count for draw in draws])
-        self._mask = AddressMask(addresses, lines, donors) if addresses else None
+        places_B = [draws[prompt].places for prompt in self.prompt_B.tolist()]
+        self._mask = AddressMask(addresses, places_B) if addresses else None
         self._step = 0
 
     def add(self, logits_BV: Tensor) -> tuple[Tensor, Tensor]:

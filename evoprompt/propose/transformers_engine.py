@@ -22,10 +22,11 @@ from transformers.utils import logging as hub_logging
 from evoprompt.candidate import Prompt, Rejected, Reply, Sampling
 from evoprompt.errors import ModelError
 from evoprompt.grammar.canonical import broken_lines
-from evoprompt.propose.addresses import address_tokens
+from evoprompt.propose.addresses import NOWHERE, address_tokens, places
 from evoprompt.propose.engine import TunableBase
-from evoprompt.propose.local_base import BASE_VERSION, Fitted, first_line, open_base, refused
+from evoprompt.propose.local_base import BASE_VERSION, Fitted, first_line, open_base
 from evoprompt.propose.model_files import check_adapter
+from evoprompt.propose.refusals import refused
 from evoprompt.propose.sampling import Draw, sample
 from evoprompt.propose.soft_prompt import read_soft_prompt
 
@@ -119,8 +120,7 @@ class TransformersEngine:
             count=sampling.count,
             seed=sampling.seed,
             max_tokens=max(1, min(fitted.max_tokens, room)),
-            line_count=len(lines or ()),
-            donor_count=len(prompt.donor),
+            places=places(lines or (), prompt.donor) if numbered else NOWHERE,
         )
 
     def _written(self, batch: list[Draw]) -> list[list[Reply]]:

@@ -1,4 +1,5 @@
 import random
+import re
 import shutil
 from dataclasses import replace
 
@@ -11,13 +12,14 @@ from transformers import AutoModelForCausalLM
 from evoprompt.candidate import Prompt, Reason, Rejected, Sampling
 from evoprompt.config import ProposerSettings
 from evoprompt.errors import ModelError
-from evoprompt.grammar.edits import END, numbered
-from evoprompt.propose.addresses import AddressMask, address_tokens
+from evoprompt.grammar.canonical import own_lines
+from evoprompt.grammar.edits import END, is_closed, numbered
+from evoprompt.propose.addresses import NOWHERE, AddressMask, address_tokens, places
+from evoprompt.propose.chat import chat_messages
 from evoprompt.propose.engine import open_engine
 from evoprompt.propose.model_files import fingerprint
 from evoprompt.propose.reply import read_reply
 from evoprompt.propose.sampling import Draw, _drawn, sample
-from evoprompt.propose.local_base import chat_messages
 from evoprompt.propose.transformers_engine import batches
 from tests.propose.conftest import save_tiny_model
 
@@ -138,34 +140,61 @@ def test_the_draws_have_the_models_distribution():
     assert torch.bincount(nucleus, minlength=4)[3] == 0
 
 
-def test_address_tokens_name_existing_lines_only(engine, prompts, tokenizer):
+def test_addresses_name_existing_lines_in_order_and_closed_ranges_only(parents, tokenizer):
     vocabulary = tokenizer.get_vocab()
-    line_of = {vocabulary[f"L{n}"]: n for n in range(1, 100)}
-    donor_of = {vocabulary[f"D{n}"]: n for n in range(1, 61)}
-    lines = (numbered(prompts[0].parent_source) or "").count("\n")
-    tokens = engine.base.encode_prompt(prompts[0].text)
-    draw = Draw(tokens, 5.0, 1.0, 32, 0, 60, line_count=lines, donor_count=2)
-    ends = [vocabulary[END]]
-    free = sample(engine._model, [draw], ends)[0]
-    ruled = sample(engine._model, [draw], ends, engine._addresses)[0]
-    assert any(line_of.get(t, 0) > lines for reply in free for t in reply)
-    for reply in ruled:
-        drawn = [line_of[t] for t in reply if t in line_of]
-        assert all(number <= lines for number in drawn)
-        assert drawn == sorted(drawn)
-        assert all(donor_of[t] <= 2 for t in reply if t in donor_of)
+    tokens = address_tokens(vocabulary, 1024)
+    assert tokens is not None
+    lines = own_lines(parents[0].source) or []
+    donor = ["nn.ReLU(),", "Gate(", "nn.ReLU(),", "),"]
+    syntax = [vocabulary[text] for text in ("@", "-", "+", "Ċ")]
+    numbers = [token for text, token in vocabulary.items() if re.fullmatch(r"[LD]\d+", text)]
+    rng = random.Random(1)
+    for _ in range(20):
+        mask, written = AddressMask(tokens, [places(lines, donor)]), []
+        for _ in range(60):
+            free = (~mask.forbidden())[0]
+            allowed = [token for token in (*syntax * 40, *numbers) if free[token]]
+            written.append(rng.choice(allowed))
+            mask.add(torch.tensor(written[-1:]))
+        text = tokenizer.decode(written)
+        last = -1
+        for first, _, end in re.findall(r"@L(\d+)(-L(\d+))?", text):
+            assert last < int(first) <= len(lines)
+            last = int(end or first)
+            assert not end or is_closed(lines[int(first) - 1 : last])
+        for first, _, end in re.findall(r"D(\d+)(-D(\d+))?", text):
+            assert int(first) <= len(donor)
+            assert not end or is_closed(donor[int(first) - 1 : int(end)])
 
 
 def test_the_address_rule_needs_one_token_per_line(tokenizer):
     assert address_tokens({"L1": 5, "D1": 6}, 10) is None
     tokens = address_tokens(tokenizer.get_vocab(), 1024)
     assert tokens is not None
-    mask = AddressMask(tokens, torch.tensor([4, 9]), torch.tensor([0, 1]))
-    mask.add(torch.tensor([tokenizer.convert_tokens_to_ids("L3")] * 2))
+    program = ["Residual(", "nn.ReLU(),", "),", "nn.GELU(),"]
+    mask = AddressMask(tokens, [NOWHERE, places(program, [])])
     mask.keep(torch.tensor([1]))
-    allowed = (~mask.forbidden())[0]
-    numbers = sorted(tokens.line_V[allowed & (tokens.line_V >= 0)].tolist())
-    assert numbers == [3, 4, 5, 6, 7, 8, 9]
+
+    def allowed() -> list[int]:
+        free = (~mask.forbidden())[0]
+        return sorted(tokens.line_V[free & (tokens.line_V >= 0)].tolist())
+
+    def write(text: str) -> None:
+        mask.add(torch.tensor([tokenizer.convert_tokens_to_ids(text)]))
+
+    write("@")
+    assert allowed() == [0, 1, 2, 3, 4]
+    write("L1")
+    assert mask.forbidden()[0, tokens.line_end]  # a wrapper's first line alone is open
+    write("-")
+    assert allowed() == [3, 4]
+    write("L3")
+    write("Ċ")
+    write("L2")  # a reference to the parent's own line goes back freely
+    assert mask.forbidden()[0, tokens.line_end].item() is False
+    write("Ċ")
+    write("@")
+    assert allowed() == [4]
 
 
 def test_an_adapter_changes_the_replies_and_the_base_comes_back_exactly(engine, prompts, adapter):
