@@ -22,8 +22,8 @@ from evoprompt.errors import LedgerError, StorageError
 FORMAT = 1
 """Raised when an old run folder could no longer be continued."""
 STAGES = (
-    "start", "propose", "repair", "screen", "score", "choose", "train", "archive", "learn",
-    "final", "end",
+    "start", "propose", "repair", "screen", "score", "choose", "train", "archive", "rewrite",
+    "learn", "final", "end",
 )  # fmt: skip
 _APPLICATION = 0x45564F50  # "EVOP", SQLite's application_id
 _SCHEMA = """

@@ -8,6 +8,7 @@
     choose  : who deserves training                      score + spread, and a random reserve
     train   : source -> weights -> accuracy              in a jail; measured by trusted code
     archive : accuracy + descriptors -> cell
+    rewrite : elite in a foreign style -> the same graph in the style that the proposer knows
     learn   : predictor refit on all results, proposer tuned on siblings; each must pass its gate
 
 Within a generation propose..score repeats on predicted elites before anything is trained. Each
@@ -18,8 +19,10 @@ killed search resumes. Nothing here reads a clock, except for a budget in hours.
 import time
 
 from evoprompt.ledger import Event
+from evoprompt.steps.canonical import write_canonically
 from evoprompt.steps.finish import compare, end
 from evoprompt.steps.learn import learn_predictor
+from evoprompt.steps.parents import predicted_elites, verified_elites
 from evoprompt.steps.propose import plant, propose
 from evoprompt.steps.repair import repair
 from evoprompt.steps.run import Run
@@ -35,26 +38,37 @@ def search(run: Run) -> Event:
     choose_seeds(run)
     train(run, 0)
     archive(run, 0)
+    write_canonically(run, 0, 0, verified_elites(run))
     learn_predictor(run, 0)
     generation = 1
     while (reason := spent(run, generation, started)) is None:
         round_number = 0
         while wants_round(run, round_number):
-            proposed = propose(run, generation, round_number)
-            screen(run, generation, proposed)
-            mended = repair(run, generation, round_number, proposed)
-            screen(run, generation, mended)
-            score(run, generation, proposed)
-            score(run, generation, mended)
+            one_round(run, generation, round_number)
             round_number += 1
+        run.engine.rest()
         choose_children(run, generation)
         train(run, generation)
         archive(run, generation)
+        write_canonically(run, generation, 0, verified_elites(run))
         learn_predictor(run, generation)
         learn_proposer(run, generation)
         generation += 1
+    run.engine.rest()
     compare(run, generation)
     return end(run, generation, reason)
+
+
+def one_round(run: Run, generation: int, round_number: int) -> None:
+    """Propose children, screen them, send rejected ones back once, and score what is new."""
+    if round_number:
+        write_canonically(run, generation, round_number, predicted_elites(run))
+    proposed = propose(run, generation, round_number)
+    screen(run, generation, proposed)
+    mended = repair(run, generation, round_number, proposed)
+    screen(run, generation, mended)
+    score(run, generation, proposed)
+    score(run, generation, mended)
 
 
 def wants_round(run: Run, round_number: int) -> bool:
@@ -78,8 +92,17 @@ def spent(run: Run, generation: int, started: float) -> str | None:
             reason = "trained"
         elif budget.tokens is not None and state.token_count >= budget.tokens:
             reason = "tokens"
+        elif budget.money is not None and _money(run) >= budget.money:
+            reason = "money"
         elif budget.hours is not None and time.monotonic() - started >= budget.hours * 3600:
             reason = "hours"
         return "generation", {"go": reason is None, "reason": reason}, {"time": time.time()}
 
     return run.once(generation, "start", 1, decide).payload["reason"]
+
+
+def _money(run: Run) -> float:
+    """Return what the proposer's tokens have cost by the settings' prices."""
+    server, state = run.settings.proposer.server, run.state
+    read, written = state.prompt_token_count, state.token_count
+    return (read * server.prompt_price + written * server.completion_price) / 1e6

@@ -91,6 +91,8 @@ class State:
     results: dict[ResultKey, str] = field(default_factory=dict[ResultKey, str])
     """Known training results -> the program that was trained."""
     written: list[Written] = field(default_factory=list[Written])
+    rewritten: dict[str, str | None] = field(default_factory=dict[str, str | None])
+    """Graph hash -> the source in the canonical style that prompts show; None: the program's."""
     mended: set[str] = field(default_factory=set[str])
     """Ids of the broken sources that went back to be repaired."""
     spent: dict[tuple[int, str], Spent] = field(default_factory=dict[tuple[int, str], Spent])
@@ -100,6 +102,9 @@ class State:
     screened_count: int = 0
     """Valid candidates of the generation that is under way."""
     token_count: int = 0
+    """Written by the proposer, for gates too."""
+    prompt_token_count: int = 0
+    """Read by it."""
     trained_count: int = 0
     """Children trained, seeds not counted."""
     cache_hits: int = 0
@@ -122,6 +127,7 @@ class State:
 
     def _on_proposed(self, event: Event, payload: dict[str, Any]) -> None:
         self.token_count += payload["token_count"]
+        self.prompt_token_count += payload.get("prompt_tokens") or 0
         candidate = payload["candidate"]
         repairs = payload.get("repairs") or {}
         template = repairs.get("template") or payload.get("template") or ""
@@ -203,6 +209,17 @@ class State:
         program.weights_path = payload["weights_path"]
         self.cache_hits += 1
 
+    def _on_rewritten(self, event: Event, payload: dict[str, Any]) -> None:
+        self.rewritten[payload["graph"]] = payload["source"]
+        if payload["source"] is not None:
+            self.lines.setdefault(payload["canonical"], payload["candidate"])
+
+    def shown(self, candidate: str) -> str:
+        """Return the id of the source that stands for a program in prompts."""
+        program = self.programs.get(candidate)
+        graph = program.screened.graph if program and program.screened else ""
+        return self.rewritten.get(graph) or candidate
+
     def _on_predictor(self, event: Event, payload: dict[str, Any]) -> None:
         self.predictor_version = payload["version"]
         self.judge = payload["judge"]
@@ -210,6 +227,7 @@ class State:
     def _on_proposer(self, event: Event, payload: dict[str, Any]) -> None:
         self.proposer_version = payload["serving"]
         self.token_count += payload["token_count"]
+        self.prompt_token_count += payload.get("prompt_tokens") or 0
         for candidate, verdict in payload.get("sampled", {}).items():
             self.verdicts.setdefault(candidate, read_verdict(verdict))
 

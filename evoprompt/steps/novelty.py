@@ -51,7 +51,8 @@ def content(source: str) -> frozenset[str]:
 
 
 def _lines_of(run: Run, candidate: str) -> frozenset[str]:
-    return content(run.source(candidate)) if candidate in run.state.programs else frozenset()
+    known = candidate in run.state.programs
+    return content(run.shown_source(candidate)) if known else frozenset()
 
 
 def _ancestors(run: Run, parents: Iterable[str]) -> set[str]:

@@ -27,7 +27,7 @@ def parent_picker(run: Run, round_number: int) -> Callable[[random.Random], Pare
         return _uniform(run, sorted(valid, key=lambda p: (p.generation, p.index)))
     elites = run.archive.elites()
     best = front(elites)
-    predicted = _predicted_elites(run) if round_number else []
+    predicted = predicted_elites(run) if round_number else []
 
     def pick(rng: random.Random) -> Parent:
         if predicted and rng.random() < PREDICTED_SHARE:
@@ -45,7 +45,7 @@ def as_parent(run: Run, program: Program) -> Parent:
     believed = program.score.mean if program.score else 0.0
     return Parent(
         id=program.id,
-        source=run.source(program.id),
+        source=run.shown_source(program.id),
         accuracy=believed if measured is None else measured,
         parameters=program.screened.parameters,
         macs=program.screened.macs,
@@ -57,7 +57,12 @@ def _uniform(run: Run, programs: list[Program]) -> Callable[[random.Random], Par
     return lambda rng: as_parent(run, rng.choice(programs))
 
 
-def _predicted_elites(run: Run) -> list[Program]:
+def verified_elites(run: Run) -> list[Program]:
+    """Return the archive's elites."""
+    return [run.state.programs[elite.candidate] for elite in run.archive.elites()]
+
+
+def predicted_elites(run: Run) -> list[Program]:
     """Return the best-scored new candidate of each cell in which it beats the verified elite."""
     best: dict[tuple[int, int], Program] = {}
     for candidate in run.state.pool:

@@ -155,6 +155,7 @@ def proposed_event(run: Run, generation: int, stage: str, index: int, answer: An
         "part": prompt.part,
         "reply": reply.text,
         "token_count": reply.token_count,
+        "prompt_tokens": reply.prompt_tokens,
         "finished": reply.is_finished,
         "temperature": sampling.temperature if sampling else None,
         "seed": sampling.seed if sampling else None,
@@ -170,9 +171,8 @@ def proposed_event(run: Run, generation: int, stage: str, index: int, answer: An
         payload["notes"] = list(prepared.adapted)
         payload["canonical"] = program_key(prepared.source)
         payload["lines"] = _news(run, prompt, prepared.source, answer.repairs is not None)
-    return Event(
-        generation, stage, index, "proposed", payload, clock_fields({"seconds": answer.seconds})
-    )
+    clock = clock_fields({"seconds": answer.seconds, "retries": reply.retries})
+    return Event(generation, stage, index, "proposed", payload, clock)
 
 
 def _prepared(run: Run, answer: Answer) -> tuple[Prepared | Rejected, str | None]:
@@ -198,5 +198,5 @@ def _news(run: Run, prompt: Prompt, source: str, is_repair: bool) -> Json | None
     """Return which lines are new, against the parent as it was shown (a repair shows no parent)."""
     if not prompt.parents:
         return None
-    first = run.source(prompt.parents[0]) if is_repair else prompt.parent_source
+    first = run.shown_source(prompt.parents[0]) if is_repair else prompt.parent_source
     return line_news(run, source, first, prompt.parents)

@@ -95,6 +95,10 @@ class Run:
         """Return the source of a candidate."""
         return self.source_path(candidate).read_text(encoding="utf-8")
 
+    def shown_source(self, candidate: str) -> str:
+        """Return the source that prompts show of a program: its own, or its canonical form."""
+        return self.source(self.state.shown(candidate))
+
     def source_path(self, candidate: str) -> Path:
         """Return where the source of a candidate stands."""
         return self.folder / "sources" / f"{candidate}.py"
