@@ -192,6 +192,8 @@ class GateCount:
     samples: int
     valid: int
     valid_new: int
+    heredity: float | None = None
+    """How much more its children are their own parents' than another prompt's; -1..1."""
 
 
 @dataclass(frozen=True)
@@ -206,6 +208,8 @@ class Tuning:
     promoted: bool | None
     """None if nothing was tuned."""
     reason: str
+    method: str
+    """dpo, sft or soft_prompt; empty where an older run does not say."""
     loss_first: float | None
     loss_last: float | None
     held_out_accuracy: float | None

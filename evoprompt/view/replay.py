@@ -279,6 +279,7 @@ def _proposer(replay: Replay, event: Event) -> None:
         pair_count=payload.get("pair_count") or 0,
         promoted=payload.get("promoted"),
         reason=_text(payload, "reason"),
+        method=_text(payload, "method"),
         loss_first=_figure(payload, "loss_first"),
         loss_last=_figure(payload, "loss_last"),
         held_out_accuracy=_figure(payload, "held_out_accuracy"),
@@ -347,7 +348,9 @@ def _gate_count(value: object) -> GateCount | None:
     if not isinstance(value, Mapping):
         return None
     samples, valid, new = (value.get(name) or 0 for name in ("samples", "valid", "valid_new"))
-    return GateCount(int(samples), int(valid), int(new))
+    heredity = value.get("heredity")
+    share = float(heredity) if isinstance(heredity, (int, float)) else None
+    return GateCount(int(samples), int(valid), int(new), share)
 
 
 _HANDLERS: dict[str, Callable[[Replay, Event], None]] = {

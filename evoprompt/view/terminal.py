@@ -233,6 +233,12 @@ def _print_learning(history: History, console: Console) -> None:
             gate = (
                 f", valid and new {tuning.new.valid_new} of {tuning.new.samples} "
                 f"against {tuning.old.valid_new} of {tuning.old.samples}"
+                f", inherited {_two(tuning.new.heredity)} against {_two(tuning.old.heredity)}"
+                f", held-out pairs {percent(tuning.held_out_accuracy, 0)}"
             )
         words = f"generation {tuning.generation}: {line(tuning.version, 20)} {verdict}{gate}"
         _say(console, "proposer", f"{words}; serving {line(tuning.serving, 20)}")
+
+
+def _two(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"

@@ -241,11 +241,12 @@ class Builder:
         previous = self.version
         if promoted:
             self.version = f"v{g:03d}"
-        count = {"samples": 64, "valid": 48, "valid_new": 44 + g}
+        count = {"samples": 64, "valid": 48, "valid_new": 44 + g, "heredity": 0.61}
         gate = {"prompts": 8, "old": count, "new": {**count, "valid_new": 46 if promoted else 40}}
         self.add(g, "learn", 1, "proposer", {
             "version": f"v{g:03d}", "previous": previous, "serving": self.version,
             "pair_count": 12 * g, "promoted": promoted, "reason": f"gate {self.hostile}",
+            "method": "dpo",
             "loss_first": 0.693, "loss_last": 0.41, "held_out_accuracy": 0.6,
             "gate": {} if promoted is None else gate}, seconds=9.0)  # fmt: skip
 

@@ -11,6 +11,7 @@ from safetensors.numpy import load_file
 
 from evoprompt.archive import Archive
 from evoprompt.config import ArchiveSettings, smoke
+from evoprompt.learn.gate import Written, decide
 from evoprompt.ledger import Ledger, content_hash
 from evoprompt.state import State
 from tests.whole.searching import run_search, tiny
@@ -106,8 +107,10 @@ def test_each_proposal_names_the_version_that_wrote_it_and_the_gate_decides_whic
         learned = next(e for e in of(events, "proposer") if e.generation == generation).payload
         gate = learned["gate"]
         if gate is not None:
-            rates = [gate[side]["valid_new"] / gate[side]["samples"] for side in ("old", "new")]
-            assert learned["promoted"] == (rates[1] >= rates[0])
+            old, new = (Written(**gate[side]) for side in ("old", "new"))
+            decision = decide(old, new, learned["held_out_accuracy"])
+            assert learned["promoted"] == decision.is_promoted
+            assert learned["reason"] == decision.line()
         serving = learned["serving"]
 
 
