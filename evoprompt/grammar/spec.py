@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from evoprompt.grammar.canonical import INDENT, own_lines, source_of
-from evoprompt.grammar.library import CONVOLUTIONS, GATES, SEQUENCES, WRAPPERS, arguments
+from evoprompt.grammar.layer_texts import CONVOLUTIONS, GATES, SEQUENCES, WRAPPERS
+from evoprompt.grammar.library import arguments
 
 ACTIVATION_NAMES = ("ReLU", "ReLU", "GELU", "SiLU", "ELU", "Mish", "LeakyReLU", "Tanh")
 ACTIVATION_FUNCTIONS = ("gelu", "silu", "elu", "mish", "leaky_relu", "tanh")
