@@ -6,7 +6,7 @@ RUN ?= mnist1d-$(shell date +%Y%m%d-%H%M%S)
 MINUTES ?= 12
 
 .PHONY: search test setup search-seeds screen-benchmark screen-soak predictor-benchmark \
-	builtin-proposer builtin-predictor clean
+	tuning-benchmark builtin-proposer builtin-predictor clean
 
 search: setup
 	$(BIN)/evoprompt search mnist1d --run $(RUN)
@@ -22,6 +22,9 @@ screen-soak: setup
 
 predictor-benchmark: setup
 	$(BIN)/python benchmarks/predictor.py
+
+tuning-benchmark: setup
+	$(BIN)/python benchmarks/tuning.py
 
 test: setup
 	$(BIN)/ruff format --check .
