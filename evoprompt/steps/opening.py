@@ -21,6 +21,8 @@ from evoprompt.grammar.seeds import seeds
 from evoprompt.ledger import FORMAT, Event, Json, Ledger
 from evoprompt.propose.engine import Engine, open_engine
 from evoprompt.propose.grammar_engine import GrammarEngine
+from evoprompt.propose.prompt_room import check_room
+from evoprompt.propose.prompting import proposing
 from evoprompt.propose.templates import load_templates, template_folder
 from evoprompt.screen import Screener
 from evoprompt.settings_file import from_dict, to_dict
@@ -97,6 +99,11 @@ def resume(folder: Path, watch: Watch) -> Run:
 
 def _open_rooms(folder: Path, settings: SearchSettings, ledger: Ledger, watch: Watch) -> Run:
     templates = load_templates(template_folder(settings.proposer.prompts))
+    proposing(templates, settings.proposer.cross_share)
+    if settings.proposer.repairs_per_round and not any(
+        template.operator == "repair" for template in templates.values()
+    ):
+        watch.note("no template of the operator repair: rejected children do not go back")
     watch.note("preparing the data")
     task = open_task(settings.task, folder / "data")
     for note in task.notes:
@@ -107,6 +114,9 @@ def _open_rooms(folder: Path, settings: SearchSettings, ledger: Ledger, watch: W
         engine = GrammarEngine(task.shape)
     else:
         engine = open_engine(settings.proposer)
+        note = check_room(engine, templates, task.shape, settings.proposer)
+        for text in (*engine.notes, *([note] if note else [])):
+            watch.note(text)
     surrogate = load_predictor(settings.surrogate.model)
     for name in ("sources", "graphs", "weights"):
         (folder / name).mkdir(exist_ok=True)
