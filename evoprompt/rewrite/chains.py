@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from evoprompt.rewrite import layers, shortcuts
+from evoprompt.rewrite import layers, shortcuts, views
 from evoprompt.rewrite.reading import NoRuleError, Reading, data, inside
-from surrogate.ir import Node, Ref, Shape, Weight
+from surrogate.ir import BATCH, Node, Ref, Shape, Weight
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +79,7 @@ def _cuts(reading: Reading, entry: Ref, exit: Ref, nodes: list[Node]) -> list[tu
             start = place[ref.node]
             hold(start if ref.node in reading.grown else start + 1, index)
             outputs.setdefault(ref.node, set()).add(ref.output)
-        if node in reading.grown or node in reading.glued:
+        if node in reading.grown or node in reading.glued or node.shape[:1] != (BATCH,):
             hold(index, index + 1)
         for name in {n for o in node.inputs if isinstance(o, Weight) for n in o.sources}:
             hold(weights.setdefault(name, index), index)
@@ -222,7 +222,7 @@ def _run(run: list[Part]) -> Iterator[Step]:
         text = shortcuts.shuffle(whole.entry, whole.exit, nodes)
         yield Line(text, whole.shape) if text else whole
     for part in tail:
-        texts = layers.view(part.entry.shape, part.shape)
+        texts = views.layers(part.entry.shape, part.shape)
         yield from _lines(texts, part.shape) if texts is not None else [part]
 
 

@@ -7,6 +7,7 @@ again. An operator without a rule raises `NoRuleError`.
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from evoprompt.rewrite import views
 from evoprompt.rewrite.layers import number, padding_of, resize_settings
 from evoprompt.rewrite.reading import NoRuleError
 from surrogate.ir import BATCH, Constant, Dim, Node, Operand, Ref, Shape, Weight
@@ -163,23 +164,7 @@ def _place(name: str) -> Rule:
 
 
 def _view(node: Node, operands: Operands) -> Expression:
-    return Expression(operands[0].at_least(ATOM) + view(_data_shape(node), node.shape))
-
-
-def view(before: Shape, after: Shape) -> str:
-    """The call that gives a tensor another shape."""
-    for axis in range(len(after)):
-        if after[axis] == (0, 1) and before == after[:axis] + after[axis + 1 :]:
-            return f".unsqueeze({axis})"
-    for axis in range(len(before)):
-        if before[axis] == (0, 1) and after == before[:axis] + before[axis + 1 :]:
-            return f".squeeze({axis})"
-    start = next(
-        (i for i, pair in enumerate(zip(before, after, strict=False)) if len(set(pair)) > 1), 0
-    )
-    if len(after) == start + 1 < len(before) and start:
-        return f".flatten({start})"
-    return f".reshape({sizes(after)})"
+    return Expression(operands[0].at_least(ATOM) + views.calls(_data_shape(node), node.shape))
 
 
 def _transpose(node: Node, operands: Operands) -> Expression:

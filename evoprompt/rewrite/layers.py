@@ -5,15 +5,40 @@ where the operator has to be written as an expression. Numbers that follow from 
 to lazy layers, so that a line can be moved to where the input is another.
 """
 
+import re
 from collections.abc import Callable
-from math import prod
 
 import numpy as np
 
-from surrogate.ir import BATCH, Constant, Node, Operand, Ref, Shape, Weight
+from surrogate.ir import Constant, Node, Operand, Ref, Weight
 from surrogate.wording import natural_weights
 
 Lines = list[str] | None
+SIZED = {
+    "Channels": """
+class Channels(nn.Module):
+    def __init__(self, build):
+        super().__init__()
+        self.build = build
+    def forward(self, x):
+        if not hasattr(self, "layer"):
+            self.layer = self.build(x.shape[1]).to(x.device)
+        return self.layer(x)
+""",
+    "Features": """
+class Features(nn.Module):
+    def __init__(self, build):
+        super().__init__()
+        self.build = build
+    def forward(self, x, *more):
+        if not hasattr(self, "layer"):
+            self.layer = self.build(x.shape[-1]).to(x.device)
+        return self.layer(x, *more)
+""",
+}
+"""Layers that PyTorch has no lazy form of, built for the first input: for the size of its second
+or of its last axis.
+"""
 EPSILON = 1e-5
 
 
@@ -44,6 +69,15 @@ def number(value: float) -> str:
     return text.removesuffix(".0") if text.endswith(".0") else text
 
 
+class _Raw(str):
+    """A text that stands in a call as it is."""
+
+    __slots__ = ()
+
+
+SIZE = _Raw("c")
+
+
 def _call(name: str, *given: object, **named: object) -> str:
     texts = [_text(value) for value in given]
     texts += [f"{key}={_text(value)}" for key, value in named.items()]
@@ -56,7 +90,13 @@ def _text(value: object) -> str:
         return f"({inner},)" if len(value) == 1 else f"({inner})"
     if isinstance(value, float):
         return number(value)
-    return f'"{value}"' if isinstance(value, str) else str(value)
+    return f'"{value}"' if type(value) is str else str(value)
+
+
+def sized(name: str, text: str) -> str:
+    """A layer whose first size, written `c`, is read off the input."""
+    plain = re.fullmatch(r"(nn\.\w+)\(c\)", text)
+    return f"{name}({plain[1]})" if plain else f"{name}(lambda c: {text})"
 
 
 def each(values: tuple[int, ...]) -> int | tuple[int, ...]:
@@ -102,6 +142,11 @@ def _lazy_conv(node: Node, name: str, padding: tuple[int, ...]) -> str:
     }
     usual = {"output_padding": 0, "groups": 1, "bias": True, "dilation": 1}
     kept = {key: value for key, value in named.items() if value != usual[key]}
+    width, groups = node.attributes["c"][0], named["groups"]  # type: ignore[index]
+    if groups == width == node.shape[1].offset > 1:
+        kept["groups"] = SIZE
+        plain = f"{name.removeprefix('Lazy')}{rank(node)}d"
+        return sized("Channels", _call(plain, SIZE, SIZE, *given, each(padding), **kept))
     return _call(f"{name}{rank(node)}d", node.shape[1].offset, *given, each(padding), **kept)
 
 
@@ -151,8 +196,9 @@ def _channel_norm(name: str, is_affine_usual: bool) -> Callable[[Node], Lines]:
             return None
         if bool(weights) != is_affine_usual:
             named["affine"] = bool(weights)
-        given = [] if name.startswith("Lazy") else [node.shape[1].offset]
-        return [_call(f"{name}{max(1, rank(node))}d", *given, **named)]
+        if name.startswith("Lazy"):
+            return [_call(f"{name}{max(1, rank(node))}d", **named)]
+        return [sized("Channels", _call(f"{name}{max(1, rank(node))}d", SIZE, **named))]
 
     return rule
 
@@ -166,7 +212,9 @@ def _layer_norm(node: Node) -> Lines:
     count = len(node.inputs) - 1
     if count < 2:
         named["bias" if count else "elementwise_affine"] = False
-    return [_call("LayerNorm", sizes[0] if len(sizes) == 1 else sizes, **named)]
+    if len(sizes) > 1:
+        return [_call("LayerNorm", sizes, **named)]
+    return [sized("Features", _call("LayerNorm", SIZE, **named))]
 
 
 def _group_norm(node: Node) -> Lines:
@@ -175,7 +223,11 @@ def _group_norm(node: Node) -> Lines:
         return None
     if len(node.inputs) == 1:
         named["affine"] = False
-    return [_call("GroupNorm", node.attributes["g"], node.shape[1].offset, **named)]
+    groups = node.attributes["g"]
+    if groups == node.shape[1].offset:
+        return [sized("Channels", _call("GroupNorm", SIZE, SIZE, **named))]
+    shared = 1 if groups == 1 else _Raw(f"math.gcd({groups}, c)")
+    return [sized("Channels", _call("GroupNorm", shared, SIZE, **named))]
 
 
 def _pool(node: Node) -> Lines:
@@ -272,7 +324,7 @@ def _slopes(node: Node) -> Lines:
         return [_call("PReLU")]
     channels = node.shape[1].offset if len(node.shape) > 1 else 0
     sizes = (channels, *(1,) * rank(node)) if len(node.shape) > 2 else (channels,)
-    return [_call("PReLU", channels)] if weight.shape == sizes else None
+    return [sized("Channels", _call("PReLU", SIZE))] if weight.shape == sizes else None
 
 
 def _over_axis(name: str) -> Callable[[Node], Lines]:
@@ -347,29 +399,6 @@ def _shuffle(node: Node) -> Lines:
     if node.attributes.get("mode") != "CRD":
         return None
     return [_call("PixelShuffle", node.attributes["blocksize"])]
-
-
-def view(before: Shape, after: Shape) -> Lines:
-    """Views of examples: axes joined, one axis split, or one after the other."""
-    if before[:1] != (BATCH,) or after[:1] != (BATCH,):
-        return None
-    for start in range(1, len(before)):
-        for stop in range(start + 2, len(before) + 1):
-            joined = prod(dim.offset for dim in before[start:stop])
-            if (*before[:start], (0, joined), *before[stop:]) == after:
-                if stop == len(before):
-                    return [_call("Flatten", *([] if start == 1 else [start]))]
-                return [_call("Flatten", start, stop - 1)]
-    longer = len(after) - len(before)
-    for axis in range(1, len(before)):
-        if longer > 0 and after[:axis] == before[:axis]:
-            parts = tuple(dim.offset for dim in after[axis : axis + longer + 1])
-            rest = after[axis + longer + 1 :]
-            if prod(parts) == before[axis].offset and rest == before[axis + 1 :]:
-                return [_call("Unflatten", axis, parts)]
-    flat = [_call("Flatten")] if len(before) > 2 else []
-    sizes = tuple(dim.offset for dim in after[1:])
-    return flat if len(sizes) == 1 else [*flat, _call("Unflatten", 1, sizes)]
 
 
 _RULES: dict[str, Callable[[Node], Lines]] = {

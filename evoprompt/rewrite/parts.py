@@ -8,14 +8,13 @@ than one reader or a line would become too long.
 from collections.abc import Iterator
 from itertools import count
 
-from evoprompt.rewrite import layers
+from evoprompt.rewrite import layers, views
 from evoprompt.rewrite.expressions import (
     ATOM,
     Expression,
     constant_literal,
     expression,
     sizes,
-    view,
 )
 from evoprompt.rewrite.reading import GATED, NoRuleError, Reading, data, is_growth
 from evoprompt.rewrite.weights import beginning, weight_expression
@@ -51,6 +50,12 @@ class _Part:
         self.names: set[str] = set()
         self.letters = self._letters()
         self.reads = self._reads()
+        self.sizes = {
+            dim.offset: f"x.shape[{axis}]"
+            for axis, dim in reversed(list(enumerate(entry.shape)))
+            if not dim.scale
+        }
+        """The sizes of the part's own input."""
 
     def lines(self) -> tuple[str, ...]:
         """Write everything down."""
@@ -125,8 +130,8 @@ class _Part:
             special = self._complex(node)
             if special is not None:
                 return special
-        if node.op == "View" and data(node)[0].node in self.reading.glued:
-            return self._sequence_view(node)
+        if node.op == "View":
+            return self._view(node)
         weights = [operand for operand in node.inputs if isinstance(operand, Weight)]
         texts = layers.lines(node) if weights or node.op in ("LayerNorm", "GroupNorm") else None
         if texts:
@@ -191,7 +196,14 @@ class _Part:
             size = sizes(node.shape, self._batch())
             return Expression(f"x.new_full(({size},), {layers.number(content.scalar)})")
         made = self._operand(node, content)
-        return Expression(f"{made.at_least(ATOM)}.expand({sizes(node.shape, self._batch())})")
+        old = (None,) * (len(node.shape) - len(content.shape)) + tuple(content.shape)
+        given = [
+            self._batch() if dim == BATCH else "-1" if dim.offset == size else str(dim.offset)
+            for dim, size in zip(node.shape, old, strict=True)
+        ]
+        if any(dim.scale and dim != BATCH for dim in node.shape):
+            raise NoRuleError("a weight for more than every example")
+        return Expression(f"{made.at_least(ATOM)}.expand({', '.join(given)})")
 
     def _tile(self, node: Node) -> Expression:
         """Copies of a weight for every example."""
@@ -270,9 +282,12 @@ class _Part:
             if use:
                 self.values[Ref(node, place)] = Expression(names[place])
 
-    def _sequence_view(self, node: Node) -> Expression:
-        """What PyTorch gives of a recurrence: ONNX's directions are behind each other there."""
+    def _view(self, node: Node) -> Expression:
+        """What PyTorch gives of a recurrence has ONNX's directions behind each other."""
         source = data(node)[0]
+        if source.node not in self.reading.glued:
+            text = views.calls(source.shape, node.shape, self.sizes)
+            return Expression(self._value(source).at_least(ATOM) + text)
         is_turned = source.node.op == "Transpose"
         cell = data(source.node)[0].node if is_turned else source.node
         if is_turned and source.node.attributes["order"] != (0, 2, 1, 3):
@@ -282,7 +297,7 @@ class _Part:
         name = self._value(Ref(cell)).text
         steps, ways, batch, hidden = cell.shapes[0]
         given = (steps, batch, type(hidden)(0, ways.offset * hidden.offset))
-        return Expression(name + ("" if given == node.shape else view(given, node.shape)))
+        return Expression(name + ("" if given == node.shape else views.calls(given, node.shape)))
 
     def _complex(self, node: Node) -> Expression | None:
         """Fourier transforms: a pair of real and imaginary part is one complex tensor."""

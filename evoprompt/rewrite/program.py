@@ -9,6 +9,7 @@ import re
 from evoprompt.grammar.canonical import INDENT, source_of
 from evoprompt.rewrite import parts
 from evoprompt.rewrite.chains import Chain, Line, Part, Step, chain
+from evoprompt.rewrite.layers import SIZED
 from evoprompt.rewrite.reading import Reading
 from surrogate.ir import BATCH, Ref, Shape
 
@@ -39,7 +40,11 @@ def source(reading: Reading, in_shape: tuple[int, ...], num_classes: int) -> str
         "    def forward(self, x):",
         f"        return self.head(self.body({forward}))",
     ]
-    return source_of([*classes.lines(), *net], dimensions=2 if len(in_shape) == 3 else 1)
+    own = [*classes.lines(), *net]
+    text = "\n".join(own)
+    used = [name for name in SIZED if f"{name}(" in text]
+    helpers = [line for name in used for line in SIZED[name].strip("\n").split("\n")]
+    return source_of([*helpers, *own], dimensions=2 if len(in_shape) == 3 else 1)
 
 
 def _is_new_axis(step: Step, in_shape: tuple[int, ...]) -> bool:
