@@ -172,7 +172,7 @@ def _long_conv(shape: Shape, channels: int, kernel: int) -> Size:
 
 def _attention(shape: Shape, heads: int, width: int, window: int = 0) -> Size:
     full, positions = heads * width, shape.positions
-    seen = window or positions
+    seen = window or max(1, positions)  # what cannot run is still measured
     rounded = -(-positions // seen) * seen
     between = (0, 2 * rounded * seen * full)
     norm = (2 * full, 0)

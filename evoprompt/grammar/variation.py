@@ -93,8 +93,10 @@ def cross(spec: Spec, donor: Spec, rng: Random) -> Spec | None:
         run = donor_run(donor, rng, own)
         if run is None:
             return None
-        child = crossed(spec, taken(donor, run), rng)
-        if child != spec and is_bearable(child):
+        new = taken(donor, run)
+        child = crossed(spec, new, rng)
+        kept = set(walk(child.body)) - set(own)  # repair may have dropped what was taken
+        if not kept.isdisjoint(walk(new)) and is_bearable(child):
             return child
     return None
 
