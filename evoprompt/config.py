@@ -222,7 +222,8 @@ class LearnSettings:
     replay: float = 0.5
     """Weight of the likelihood of replayed replies, which keeps what the model knows."""
     probe_prompts: int = 4
-    """Prompts that a version answers every ten steps, to stop early; 0 asks for none."""
+    """Prompts that a version answers every ten steps, to stop early (transformers engine only);
+    0 asks for none."""
     gate_prompts: int = 12
     """Held-out prompts of the promotion gate."""
     gate_samples: int = 8

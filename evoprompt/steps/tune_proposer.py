@@ -55,9 +55,7 @@ def _attempt(run: Run, generation: int) -> Json:
     if not lessons.preferences:
         return payload | {"reason": "no siblings that differ"}
     seen = {each.prompt for each in run.state.written}
-    probes = questions(
-        run, run.settings.learn.probe_prompts, run.seed("probe", version), besides=seen
-    )
+    probes = questions(run, _probe_count(run), run.seed("probe", version), besides=seen)
     report = _tune(run, version, lessons, probes)
     use_serving(run)
     payload |= {
@@ -87,6 +85,12 @@ def _why_not(run: Run) -> str | None:
     return None
 
 
+def _probe_count(run: Run) -> int:
+    """How many prompts are asked while it is tuned; none of vLLM, which would start anew."""
+    settings = run.settings
+    return settings.learn.probe_prompts if settings.proposer.engine == "transformers" else 0
+
+
 def _lessons(run: Run, generation: int) -> Lessons:
     """All pairs of the run so far, and what is replayed beside them."""
     assert run.engine.base is not None
@@ -104,6 +108,8 @@ def _tune(run: Run, version: str, lessons: Lessons, probes: Questions) -> TuneRe
     assert run.engine.base is not None
     previous = run.state.proposer_version
     before = answers(run, probes, previous, run.proposer_folder(previous)) if probes.asked else None
+
+    run.engine.rest()
 
     def probe(adapter: Path) -> bool:
         assert before is not None
