@@ -68,6 +68,8 @@ def _attempt(run: Run, generation: int) -> Json:
         "loss_last": report.last_loss,
         "held_out_accuracy": report.preference_accuracy,
         "weights": report.weights,
+        "token_count": probes.token_count,
+        "sampled": _plain(probes),
     }
     if not report.weights:
         return payload | {"reason": "no usable pairs"}
@@ -134,9 +136,8 @@ def _through_gate(
     """Let both versions answer the same held-out prompts and decide."""
     previous = run.state.proposer_version
     held_out = questions(run, run.settings.learn.gate_prompts, run.seed("gate", version), seen)
-    recorded: Json = {"token_count": probes.token_count, "sampled": _plain(probes)}
     if not held_out.asked:
-        return recorded | {"promoted": False, "reason": "no held-out prompt"}
+        return {"promoted": False, "reason": "no held-out prompt"}
     figures: list[gate.Written] = []
     for each in (previous, version):
         run.watch.phase("gate", len(figures), 2)
