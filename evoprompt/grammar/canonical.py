@@ -78,7 +78,9 @@ def source_of(lines: list[str], header: str = "", dimensions: int | None = None)
     whole = [line for name in names for line in definition(name, dimensions)] + lines
     extra = [line for line in header.splitlines() if line not in IMPORTS.values()]
     first = [IMPORTS["math"]] if re.search(r"\bmath\.", "\n".join(whole)) else []
-    out = [*first, *HEADER.splitlines(), *extra]
+    future = [line for line in extra if line.startswith("from __future__")]  # must come first
+    extra = [line for line in extra if line not in future]
+    out = [*future, *first, *HEADER.splitlines(), *extra]
     previous = ""
     for line in whole:
         if line.startswith(("class ", "def ", "@")) and not previous.startswith("@"):

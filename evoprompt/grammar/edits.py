@@ -292,17 +292,17 @@ def body_lines(lines: list[str]) -> list[str]:
     return lines[start:end]
 
 
-def complete(source: str) -> tuple[str, tuple[str, ...]]:
+def complete(source: str, dimensions: int | None = None) -> tuple[str, tuple[str, ...]]:
     """The source with the classes of the library that it uses but does not define, and their names.
 
-    A program that lacks none is left as it is, down to its layout.
+    A program that lacks none is left as it is, down to its layout. `dimensions` as for `apply`.
     """
     defined = set(_DEFINED.findall(source))
     missing = tuple(dict.fromkeys(n for n in _USED.findall(source) if n not in defined))
     lines = own_lines(source) if missing else None
     if lines is None:
         return source, ()
-    return source_of(lines, header_of(source), dimensions_of(source)), missing
+    return source_of(lines, header_of(source), dimensions or dimensions_of(source)), missing
 
 
 def added_names(parent_source: str, child_source: str) -> tuple[str, ...]:

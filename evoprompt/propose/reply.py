@@ -41,17 +41,21 @@ def without_thinking(text: str) -> str:
 
 def _read_edits(prompt: Prompt, text: str) -> tuple[str, tuple[str, ...]] | Rejected:
     blocks = [block for block, _ in fenced_blocks(text) if re.search(r"^@L\d", block, re.M)]
-    dimensions = (2 if len(prompt.in_shape) == 3 else 1) if prompt.in_shape else None
     try:
         child = apply(
             prompt.parent_source,
             blocks[-1] if blocks else text,
             prompt.donor,
-            dimensions,
+            _dimensions(prompt),
         )
     except EditError as error:
         return rejected(Stage.PARSE, Reason(error.reason), error.detail)
     return child, _notes(added_names(prompt.parent_source, child))
+
+
+def _dimensions(prompt: Prompt) -> int | None:
+    """Spatial dimensions of the task's layers, where the prompt knows its task."""
+    return (2 if len(prompt.in_shape) == 3 else 1) if prompt.in_shape else None
 
 
 def _read_program(
@@ -68,7 +72,7 @@ def _read_program(
         return rejected(Stage.PARSE, Reason.NO_NET, "the program defines no class Net")
     if candidate_id(source) == candidate_id(prompt.parent_source):
         return rejected(Stage.PARSE, Reason.UNCHANGED)
-    whole, added = complete(source)
+    whole, added = complete(source, _dimensions(prompt))
     return whole, _notes(added)
 
 
