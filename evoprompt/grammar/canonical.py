@@ -16,6 +16,7 @@ from evoprompt.grammar.library import LIBRARY, closure, definition
 
 INDENT = "    "
 MAXIMUM_LINES = 99  # the built-in model has one token per line number, up to L99
+DEEPEST = 200  # open brackets that Python takes
 IMPORTS = {
     "math": "import math",
     "torch": "import torch",
@@ -111,7 +112,7 @@ def dressed(lines: list[str]) -> list[str]:
         text = line.strip()
         if depth > 0:
             closing = len(text) - len(text.lstrip(")]}"))
-            line = base + INDENT * max(0, depth - closing) + text
+            line = base + INDENT * max(0, min(depth, DEEPEST) - closing) + text
         else:
             base = line[: len(line) - len(line.lstrip())]
         depth = max(0, depth + opened_brackets(text))

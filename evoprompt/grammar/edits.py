@@ -4,7 +4,7 @@ In: canonical lines of the parent, and the child's lines or a reply, and the pro
 Out: an edit script (`derive`) or the child's source (`apply`). A script is `@L4-L6` replace or
 `@L4+` insert after, with new lines below, ended by `@end`; a new line `D2-D5` takes donor lines,
 `L7-L9` lines of the parent. Lines inside an open bracket need no indentation: they get it from how
-deep they stand. A derived edit closes every bracket that it opens, on both sides.
+deep they stand, and the wrappers that an edit leaves open are closed at its end.
 Not promised: that the child runs.
 """
 
@@ -27,9 +27,12 @@ from evoprompt.grammar.library import LIBRARY
 
 END = "@end"
 SHORT_LINE = 28  # characters
+MAXIMUM_NEW_LINES = 500  # of one edit; the screen reads 20,000 characters at most
 MAXIMUM_DONOR_LINES = 60  # the built-in model has one token per donor line, up to D60
 _ADDRESS = re.compile(r"@L(\d+)(?:(\+)|-L(\d+))?$")
 _TAKEN = re.compile(r"([DL])(\d+)(?:-\1(\d+))?$")
+_OPENING = re.compile(r"[\w.]+\($")
+CLOSING = "),"
 _DEFINED = re.compile(r"^(?:class|def) (\w+)", re.MULTILINE)
 _USED = re.compile(rf"\b({'|'.join(LIBRARY)})\(")
 BODY = "        self.body = nn.Sequential("
@@ -102,8 +105,25 @@ def apply_lines(lines: list[str], script: list[str], donor: Sequence[str] = ()) 
         if start < position:
             raise EditError("bad_edit", f"line {start} is edited twice or out of order")
         out += lines[position - 1 : start - 1] + new
+        out += [CLOSING] * left_open(new) if is_closed(lines[start - 1 : end]) else []
         position = end + 1
     return out + lines[position - 1 :]
+
+
+def left_open(new: Sequence[str]) -> int:
+    """How many calls the new lines open, each on a line that ends with it, and do not close."""
+    calls = 0
+    for line in new:
+        text = line.strip()
+        if text.startswith(")"):
+            calls -= 1
+        elif _OPENING.match(text):
+            calls += 1
+        elif opened_brackets(text):
+            return 0
+        if calls < 0:
+            return 0
+    return calls
 
 
 def _changes(
@@ -118,6 +138,8 @@ def _changes(
                 raise EditError("bad_edit", f"text before the first address: {line[:60]}")
             match = _TAKEN.match(line.strip())
             changes[-1][2].extend(_range(match, offered[match[1]]) if match else [line])
+            if len(changes[-1][2]) > MAXIMUM_NEW_LINES:
+                raise EditError("bad_edit", f"over {MAXIMUM_NEW_LINES} new lines at one place")
             continue
         match = _ADDRESS.match(line)
         if not match:
@@ -174,7 +196,10 @@ def derive(parent: list[str], child: list[str], donor: Sequence[str] = ()) -> li
     script: list[str] = []
     for i, j, a, b in _balanced(old, new):
         script.append(_address(i + 1, j))
-        script += _referred(new[a:b], [line.strip() for line in old], offered)
+        told = _referred(new[a:b], [line.strip() for line in old], offered)
+        while told and told[-1].strip() == CLOSING and is_closed(old[i:j]):
+            told.pop()  # closed at the end of the edit anyway
+        script += told
     return script
 
 

@@ -50,6 +50,8 @@ _OPENING = [
 ]
 _MIDDLE = ["        )", "        self.head = nn.Sequential("]
 _CLOSING = ["        )", "    def forward(self, x):"]
+SKELETON_LINES = (*_OPENING, *_MIDDLE, *_CLOSING, FORWARD)
+"""What every `Net` has; `FLAT_FORWARD` stands last where the input is flat."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """The address rule of the edit protocol: line and donor tokens name only what exists.
 
 In: the tokens drawn so far. Out: a mask of forbidden tokens. An address names lines behind those of
-the last one, and a range closes every bracket that it opens, as every edit of the corpus does.
+the last one; a range closes every bracket that it opens, as every edit of the corpus does; the
+skeleton of a canonical `Net`, which no edit changes, cannot be named.
 Only for tokenizers with one token per line number (the built-in one); it is part of the protocol
 and not a repair. Not promised: that the new lines are valid code.
 """
@@ -15,9 +16,12 @@ from torch import Tensor
 
 from evoprompt.grammar.canonical import MAXIMUM_LINES
 from evoprompt.grammar.edits import is_closed
+from evoprompt.grammar.spec import FLAT_FORWARD, SKELETON_LINES
 
 # Axes: B rows, V vocabulary.
 NONE = -1  # the token is no line number
+NET_LINE = SKELETON_LINES[0]
+SKELETON = frozenset((*SKELETON_LINES, FLAT_FORWARD))
 Ends = dict[int, frozenset[int]]
 """First line -> the last lines with which it makes a closed range."""
 
@@ -32,6 +36,7 @@ class AddressTokens:
     """The token of `@`."""
     to: int
     """The token of `-`."""
+    plus: int
     line_end: int
 
 
@@ -44,7 +49,7 @@ def address_tokens(vocabulary: dict[str, int], size: int) -> AddressTokens | Non
         if match:
             (line_V if match[1] == "L" else donor_V)[token] = int(match[2])
     has_all = set(range(1, MAXIMUM_LINES + 1)) <= set(line_V.tolist()) and 1 in donor_V.tolist()
-    marks = [vocabulary.get(text, NONE) for text in ("@", "-", "Ċ")]
+    marks = [vocabulary.get(text, NONE) for text in ("@", "-", "+", "Ċ")]
     return AddressTokens(line_V, donor_V, *marks) if has_all and NONE not in marks else None
 
 
@@ -66,6 +71,10 @@ class Places:
 
     lines: Ends
     donor: Ends
+    fixed: frozenset[int] = frozenset()
+    """Lines of the skeleton: neither replaced nor inserted after, but for the openings."""
+    openings: frozenset[int] = frozenset()
+    """Lines of the skeleton after which layers stand."""
 
 
 NOWHERE = Places({}, {})
@@ -73,7 +82,13 @@ NOWHERE = Places({}, {})
 
 def places(lines: Sequence[str], donor: Sequence[str]) -> Places:
     """Places for a parent's and a donor's lines."""
-    return Places(closed_ranges(lines), closed_ranges(donor))
+    start = lines.index(NET_LINE) if NET_LINE in lines else len(lines)
+    skeleton = {n for n in range(start + 1, len(lines) + 1) if lines[n - 1] in SKELETON}
+    skeleton = skeleton if len(skeleton) == len(SKELETON_LINES) else set()
+    openings = frozenset(n for n in skeleton if lines[n - 1].endswith("Sequential("))
+    before = {0} if skeleton and not start else set()
+    fixed = frozenset((skeleton | before) - openings)
+    return Places(closed_ranges(lines), closed_ranges(donor), fixed, openings)
 
 
 @dataclass
@@ -108,7 +123,9 @@ class AddressMask:
         for place, row in enumerate(self._rows):
             kind, line = row.before
             if kind == "@":
-                out[place] |= (self._tokens.line_V != NONE) & (self._tokens.line_V <= row.last)
+                line_V = self._tokens.line_V
+                fixed = torch.tensor(sorted(row.places.fixed), dtype=line_V.dtype)
+                out[place] |= (line_V != NONE) & ((line_V <= row.last) | torch.isin(line_V, fixed))
             elif kind:
                 offered = row.places.donor if kind == "D" else row.places.lines
                 self._behind(out[place], row, offered.get(line, frozenset()))
@@ -116,7 +133,7 @@ class AddressMask:
 
     def _behind(self, forbidden_V: Tensor, row: _Row, ends: frozenset[int]) -> None:
         """Behind `L4-` only last lines of closed ranges; behind `L4` no `-` where there is none,
-        and no line end where the line alone is open.
+        no line end where the line alone is open, and no `+` behind a reference.
         """
         kind, line = row.before
         further = ends - {line}
@@ -125,7 +142,9 @@ class AddressMask:
             allowed = torch.tensor(sorted(further), dtype=number_V.dtype)
             forbidden_V |= (number_V != NONE) & ~torch.isin(number_V, allowed)
             return
-        forbidden_V[self._tokens.to] |= not further
+        is_opening = kind == "L" and line in row.places.openings
+        forbidden_V[self._tokens.to] |= not further or is_opening
+        forbidden_V[self._tokens.plus] |= kind != "L"
         forbidden_V[self._tokens.line_end] |= line not in ends
 
     def add(self, token_B: Tensor) -> None:

@@ -12,7 +12,7 @@ import json
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -37,7 +37,7 @@ from evoprompt.propose.builtin_tokenizer import VOCABULARY, train_tokenizer
 
 # Axes: B rows, T tokens of a row, S the same tokens as keys, N tokens with a label.
 ROW_LIMIT = 1000  # tokens of a row; longer branches are left out
-BRANCHES = 8
+BRANCHES = 10
 POOL = 48  # examples that are sorted by length before they are batched
 PARENT_WEIGHT = (
     0.3  # of the loss on the parent's own lines, fading out; it teaches the language first
@@ -72,6 +72,8 @@ class Progress:
     edits: int = 0
     """Replies, exercises included."""
     loss: float = 0.0
+    streams: list[list[int]] = field(default_factory=list)
+    """[seed of the corpus, edits drawn from it] of every start; a benchmark draws them again."""
 
 
 @dataclass(frozen=True)
@@ -267,7 +269,9 @@ def train(settings: Settings) -> Progress:
     model.to(device_of_choice())  # pyright: ignore[reportArgumentType]
     model.train()
     optimizers = _optimizers(model, settings)
-    stream = batches(settings.seed + 1000 + progress.step, tokenizer, settings.batch_tokens)
+    seed = settings.seed + 1000 + progress.step
+    progress.streams.append([seed, 0])
+    stream = batches(seed, tokenizer, settings.batch_tokens)
     end_id = _token_ids(tokenizer)["eos_token_id"]
     count = sum(parameter.numel() for parameter in model.parameters())
     print(f"parameters {count} vocabulary {len(tokenizer)} from step {progress.step}", flush=True)
@@ -281,7 +285,9 @@ def train(settings: Settings) -> Progress:
         progress.loss = loss if progress.step == 0 else 0.95 * progress.loss + 0.05 * loss
         progress.step += 1
         progress.tokens += int((batch.branch_BT >= 0).sum())
-        progress.edits += int(batch.tokens_BT.eq(end_id).sum())
+        edits = int(batch.tokens_BT.eq(end_id).sum())
+        progress.edits += edits
+        progress.streams[-1][1] += edits
         progress.seconds = clock() - started
         if progress.step % 50 == 0:
             print(_line(progress, rate), flush=True)
