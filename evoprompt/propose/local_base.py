@@ -5,21 +5,21 @@ fingerprint, and prompts and replies as token ids. The transformers and vLLM eng
 it, so that both send the same tokens. Not promised: that the weights load; the engine finds out.
 """
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase
 
-from evoprompt.candidate import Prompt, Reason, Rejected, Reply, Sampling, Stage, rejected
+from evoprompt.candidate import Prompt, Rejected, Reply, Sampling
 from evoprompt.errors import ModelError
 from evoprompt.grammar.edits import END
+from evoprompt.propose.chat import chat_messages
 from evoprompt.propose.model_files import base_folder, fingerprint
+from evoprompt.propose.refusals import too_long
 
 BASE_VERSION = "base"
 SHORTEST_REPLY = 16  # tokens; a prompt that leaves less room is refused
-_SECTION = re.compile(r"^## (system|user)[ \t]*\n", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -111,26 +111,6 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
             f"{folder}: the tokenizer does not load ({first_line(error)}). Expected "
             "tokenizer.json or a sentencepiece model. Save it again with tokenizer.save_pretrained."
         ) from error
-
-
-def chat_messages(text: str) -> list[dict[str, str]]:
-    """A prompt's `## system` and `## user` sections as messages; without them one user message."""
-    parts = _SECTION.split(text)
-    messages = [{"role": "user", "content": parts[0].strip()}] if parts[0].strip() else []
-    for role, content in zip(parts[1::2], parts[2::2], strict=True):
-        messages.append({"role": role, "content": content.strip()})
-    return messages
-
-
-def too_long(tokens: int, context: int) -> Rejected:
-    """The rejection of what a prompt without room for a reply would have brought."""
-    detail = f"the prompt takes {tokens} tokens and the model's context is {context}"
-    return rejected(Stage.PARSE, Reason.PROMPT_TOO_LONG, detail)
-
-
-def refused(why: Rejected, count: int, retries: int = 0) -> list[Reply]:
-    """The replies to a prompt that could not be answered."""
-    return [Reply("", 0, False, retries=retries, refusal=why) for _ in range(count)]
 
 
 def first_line(error: BaseException) -> str:

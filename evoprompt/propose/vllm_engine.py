@@ -19,8 +19,9 @@ from evoprompt.config import ProposerSettings
 from evoprompt.errors import ModelError
 from evoprompt.propose.addresses import address_tokens
 from evoprompt.propose.engine import TunableBase
-from evoprompt.propose.local_base import BASE_VERSION, Fitted, open_base, refused
+from evoprompt.propose.local_base import BASE_VERSION, Fitted, open_base
 from evoprompt.propose.model_files import adapter_fingerprint, check_adapter
+from evoprompt.propose.refusals import refused
 from evoprompt.propose.worker_pipe import Json, WorkerError, WorkerPipe
 
 WORKER = "evoprompt.propose.vllm_worker"
