@@ -130,6 +130,24 @@ def bare(lines: list[str]) -> list[str]:
     return out
 
 
+def restored(lines: list[str]) -> list[str]:
+    """Bare lines with an indentation for what stands in a class and outside of every bracket.
+
+    Where a bracket was never closed, all that follows had lost its own: a method gets one step, any
+    other statement two.
+    """
+    out: list[str] = []
+    depth, is_inside = 0, False
+    for line in lines:
+        if line.startswith(("class ", "@")) and depth == 0:
+            is_inside = line.startswith("class ")
+        elif is_inside and depth == 0 and not line.startswith(" "):
+            line = (INDENT if line.startswith("def ") else INDENT * 2) + line
+        depth = max(0, depth + opened_brackets(line))
+        out.append(line)
+    return out
+
+
 @lru_cache(maxsize=8192)
 def opened_brackets(line: str) -> int:
     """Brackets that a line leaves open, less those that it closes; quoted ones do not count."""

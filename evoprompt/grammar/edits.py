@@ -20,6 +20,7 @@ from evoprompt.grammar.canonical import (
     header_of,
     opened_brackets,
     own_lines,
+    restored,
     segments,
     source_of,
 )
@@ -31,6 +32,7 @@ MAXIMUM_NEW_LINES = 500  # of one edit; the screen reads 20,000 characters at mo
 MAXIMUM_DONOR_LINES = 60  # the built-in model has one token per donor line, up to D60
 _ADDRESS = re.compile(r"@L(\d+)(?:(\+)|-L(\d+))?$")
 _TAKEN = re.compile(r"([DL])(\d+)(?:-\1(\d+))?$")
+_DECORATOR = re.compile(r"@[a-z_]")
 _OPENING = re.compile(r"[\w.]+\($")
 CLOSING = "),"
 _DEFINED = re.compile(r"^(?:class|def) (\w+)", re.MULTILINE)
@@ -81,6 +83,8 @@ def apply(
     child = bare(apply_lines(parent, _script(reply), donor))
     if child == parent:
         raise EditError("unchanged")
+    if own_lines(parent_source) is None:  # Python cannot parse it
+        child = restored(child)
     whole = [*_donor_classes(child, donor), *dressed(child)]
     dimensions = dimensions or dimensions_of(parent_source)
     return source_of(whole, header_of(parent_source), dimensions)
@@ -133,7 +137,7 @@ def _changes(
     changes: list[tuple[int, int, list[str]]] = []
     offered = {"L": lines, "D": donor}
     for line in script:
-        if not line.startswith("@"):
+        if not line.startswith("@") or _DECORATOR.match(line):
             if not changes:
                 raise EditError("bad_edit", f"text before the first address: {line[:60]}")
             match = _TAKEN.match(line.strip())
