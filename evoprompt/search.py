@@ -74,6 +74,8 @@ def one_round(run: Run, generation: int, round_number: int) -> None:
 def wants_round(run: Run, round_number: int) -> bool:
     """Say whether the generation needs another round of proposals."""
     settings = run.settings.choose
+    if round_number and paid_out(run):
+        return False
     if round_number < settings.min_rounds:
         return True
     wanted = settings.screened_per_trained * settings.trained_per_generation
@@ -90,10 +92,8 @@ def spent(run: Run, generation: int, started: float) -> str | None:
             reason = "generations"
         elif budget.trained is not None and state.trained_count >= budget.trained:
             reason = "trained"
-        elif budget.tokens is not None and state.token_count >= budget.tokens:
-            reason = "tokens"
-        elif budget.money is not None and _money(run) >= budget.money:
-            reason = "money"
+        elif (paid := paid_out(run)) is not None:
+            reason = paid
         elif budget.hours is not None and time.monotonic() - started >= budget.hours * 3600:
             reason = "hours"
         return "generation", {"go": reason is None, "reason": reason}, {"time": time.time()}
@@ -101,8 +101,11 @@ def spent(run: Run, generation: int, started: float) -> str | None:
     return run.once(generation, "start", 1, decide).payload["reason"]
 
 
-def _money(run: Run) -> float:
-    """Return what the proposer's tokens have cost by the settings' prices."""
-    server, state = run.settings.proposer.server, run.state
+def paid_out(run: Run) -> str | None:
+    """Return "tokens" or "money" once the proposer has used up that budget; asked each round."""
+    budget, server, state = run.settings.budget, run.settings.proposer.server, run.state
+    if budget.tokens is not None and state.token_count >= budget.tokens:
+        return "tokens"
     read, written = state.prompt_token_count, state.token_count
-    return (read * server.prompt_price + written * server.completion_price) / 1e6
+    money = (read * server.prompt_price + written * server.completion_price) / 1e6
+    return "money" if budget.money is not None and money >= budget.money else None

@@ -46,6 +46,7 @@ def _attempt(run: Run, generation: int) -> Json:
         "held_out_accuracy": None,
         "weights": None,
         "token_count": 0,
+        "prompt_tokens": 0,
         "gate": None,
     }
     reason = _why_not(run)
@@ -69,6 +70,7 @@ def _attempt(run: Run, generation: int) -> Json:
         "held_out_accuracy": report.preference_accuracy,
         "weights": report.weights,
         "token_count": probes.token_count,
+        "prompt_tokens": probes.prompt_tokens,
         "sampled": _plain(probes),
     }
     if not report.weights:
@@ -151,6 +153,7 @@ def _through_gate(
         "serving": version if decision.is_promoted else previous,
         "reason": decision.line(),
         "token_count": probes.token_count + held_out.token_count,
+        "prompt_tokens": probes.prompt_tokens + held_out.prompt_tokens,
         "sampled": _plain(probes) | _plain(held_out),
         "gate": {"prompts": len(held_out.asked), "old": asdict(old), "new": asdict(new)},
     }

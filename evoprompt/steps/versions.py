@@ -30,6 +30,8 @@ class Questions:
     """Of programs that the run does not know."""
     token_count: int = 0
     """Written by all versions together."""
+    prompt_tokens: int = 0
+    """Read by them."""
 
 
 def questions(run: Run, count: int, seed: int, besides: set[str]) -> Questions:
@@ -58,6 +60,7 @@ def answers(run: Run, told: Questions, version: str, adapter: Path | None) -> ga
     run.engine.use(version, adapter)
     replies = run.engine.sample(prompts, [sampling for _, sampling in told.asked])
     told.token_count += sum(reply.token_count for group in replies for reply in group)
+    told.prompt_tokens += sum(reply.prompt_tokens for group in replies for reply in group)
     written: list[tuple[int, str]] = []
     sources: dict[str, str] = {}
     for place, (prompt, group) in enumerate(zip(prompts, replies, strict=True)):
