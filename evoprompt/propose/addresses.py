@@ -2,7 +2,8 @@
 
 In: the tokens drawn so far. Out: a mask of forbidden tokens. An address names lines behind those of
 the last one; a range closes every bracket that it opens, as every edit of the corpus does; the
-skeleton of a canonical `Net`, which no edit changes, cannot be named.
+skeleton of a canonical `Net`, which no edit changes, cannot be named; behind an address or a
+reference its line ends.
 Only for tokenizers with one token per line number (the built-in one); it is part of the protocol
 and not a repair. Not promised: that the new lines are valid code.
 """
@@ -98,10 +99,14 @@ class _Row:
     places: Places
     last: int = NONE
     """The last line that an address named."""
-    before: tuple[str, int] = ("", 0)
-    """What the last token was: "@", or an address or reference ("L", "l" or "D") and its line."""
-    is_range: bool = False
-    """Whether `-` came behind it."""
+    state: str = "start"
+    """start (of a line), mark (behind `@`), address (behind its first line, or a reference's), to
+    (behind `-`), end (a line end is due), text.
+    """
+    letter: str = "L"
+    line: int = 0
+    """The first line of the address or reference that is being written."""
+    is_address: bool = False
 
 
 class AddressMask:
@@ -110,42 +115,55 @@ class AddressMask:
     def __init__(self, tokens: AddressTokens, places_B: Sequence[Places]) -> None:
         self._tokens = tokens
         self._rows = [_Row(each) for each in places_B]
-        self._base_BV = torch.stack([self._missing(each) for each in places_B])
+        self._is_number_V = (tokens.line_V != NONE) | (tokens.donor_V != NONE)
+        self._missing_BV = torch.stack([self._missing(each) for each in places_B])
 
     def _missing(self, each: Places) -> Tensor:
-        """(V,) true for lines and donor lines that do not exist."""
-        tokens = self._tokens
-        return (tokens.line_V > len(each.lines)) | (tokens.donor_V > len(each.donor))
+        """(V,) true for lines and donor lines at which no range begins that could be taken."""
+        line_V, donor_V = self._tokens.line_V, self._tokens.donor_V
+        lines = torch.tensor([NONE, *(line for line, ends in each.lines.items() if ends)])
+        donor = torch.tensor([NONE, *(line for line, ends in each.donor.items() if ends)])
+        return ~(torch.isin(line_V, lines) & torch.isin(donor_V, donor))
 
     def forbidden(self) -> Tensor:
         """(B, V), true where a token may not be drawn next."""
-        out = self._base_BV.clone()
+        out = self._missing_BV.clone()
         for place, row in enumerate(self._rows):
-            kind, line = row.before
-            if kind == "@":
-                line_V = self._tokens.line_V
-                fixed = torch.tensor(sorted(row.places.fixed), dtype=line_V.dtype)
-                out[place] |= (line_V != NONE) & ((line_V <= row.last) | torch.isin(line_V, fixed))
-            elif kind:
-                offered = row.places.donor if kind == "D" else row.places.lines
-                self._behind(out[place], row, offered.get(line, frozenset()))
+            if row.state == "text":
+                out[place] |= self._is_number_V
+            elif row.state == "start":
+                out[place, self._tokens.mark] = not self._further(row).any()
+            else:
+                out[place] = True
+                out[place, self._allowed(row)] = False
         return out
 
-    def _behind(self, forbidden_V: Tensor, row: _Row, ends: frozenset[int]) -> None:
-        """Behind `L4-` only last lines of closed ranges; behind `L4` no `-` where there is none,
-        no line end where the line alone is open, and no `+` behind a reference.
-        """
-        kind, line = row.before
-        further = ends - {line}
-        if row.is_range:
-            number_V = self._tokens.donor_V if kind == "D" else self._tokens.line_V
-            allowed = torch.tensor(sorted(further), dtype=number_V.dtype)
-            forbidden_V |= (number_V != NONE) & ~torch.isin(number_V, allowed)
-            return
-        is_opening = kind == "L" and line in row.places.openings
-        forbidden_V[self._tokens.to] |= not further or is_opening
-        forbidden_V[self._tokens.plus] |= kind != "L"
-        forbidden_V[self._tokens.line_end] |= line not in ends
+    def _further(self, row: _Row) -> Tensor:
+        """(V,) true for the lines that the next address may begin with."""
+        line_V, fixed = self._tokens.line_V, torch.tensor(sorted(row.places.fixed))
+        is_behind_V = (line_V > row.last) & (line_V <= len(row.places.lines))
+        return is_behind_V & ~torch.isin(line_V, fixed)
+
+    def _allowed(self, row: _Row) -> Tensor | list[int]:
+        """The tokens that go on with an address or a reference."""
+        tokens = self._tokens
+        offered = row.places.donor if row.letter == "D" else row.places.lines
+        ends = offered.get(row.line, frozenset())
+        further = ends - {row.line}
+        match row.state:
+            case "mark":
+                return self._further(row)
+            case "to":
+                number_V = tokens.donor_V if row.letter == "D" else tokens.line_V
+                return torch.isin(number_V, torch.tensor(sorted(further)))
+            case "end":
+                return [tokens.line_end]
+        is_opening = row.is_address and row.line in row.places.openings
+        return [
+            *[tokens.to] * bool(further and not is_opening),
+            *[tokens.plus] * row.is_address,
+            *[tokens.line_end] * (row.line in ends),
+        ]
 
     def add(self, token_B: Tensor) -> None:
         """Note the tokens that were drawn."""
@@ -157,23 +175,26 @@ class AddressMask:
             self._note(row, token, line, donor)
 
     def _note(self, row: _Row, token: int, line: int, donor: int) -> None:
-        kind, _ = row.before
-        if token == self._tokens.mark:
-            row.before, row.is_range = ("@", 0), False
-        elif line != NONE or donor != NONE:
-            is_address = kind == "@" or (kind == "L" and row.is_range)
-            if is_address:
-                row.last = max(row.last, line)
-            is_end = row.is_range
-            letter = "D" if donor != NONE else "L" if is_address else "l"
-            row.before = ("", 0) if is_end else (letter, max(line, donor))
-            row.is_range = False
-        elif token == self._tokens.to and kind in ("L", "l", "D"):
-            row.is_range = True
+        tokens = self._tokens
+        if token == tokens.line_end:
+            row.state = "start"
+        elif token == tokens.mark and row.state == "start":
+            row.state = "mark"
+        elif row.state in ("mark", "start") and (line != NONE or donor != NONE):
+            row.is_address = row.state == "mark"
+            row.letter = "L" if line != NONE else "D"
+            row.line = max(line, donor)
+            row.last = row.line if row.is_address else row.last
+            row.state = "address"
+        elif row.state == "address":
+            row.state = "to" if token == tokens.to else "end"
+        elif row.state == "to":
+            row.last = line if row.is_address else row.last
+            row.state = "end"
         else:
-            row.before, row.is_range = ("", 0), False
+            row.state = "text"
 
     def keep(self, rows: Tensor) -> None:
         """Go on with some of the rows only."""
         self._rows = [self._rows[place] for place in rows.tolist()]
-        self._base_BV = self._base_BV[rows]
+        self._missing_BV = self._missing_BV[rows]
