@@ -60,7 +60,7 @@ def test_imports_comments_docstrings_and_blank_lines_are_left_out():
         "        return self.conv(x).mean(2)",
     ]
     assert header_of(FOREIGN) == "import math\nimport torch\nfrom torch import nn\n"
-    assert [name for name, _ in segments(lines)] == ["WIDTH = 8", "class Net"]
+    assert [name for name, _ in segments(lines or [])] == ["WIDTH = 8", "class Net"]
 
 
 def test_a_program_that_does_not_parse_or_is_too_long_has_no_canonical_lines():

@@ -153,7 +153,9 @@ def test_a_wrapper_that_is_left_open_is_closed_at_the_end_of_its_edit():
 def test_a_decorator_is_text_and_no_address():
     child = apply(PARENT, "@L15+\n    @property\n    def size(self):\n        return 1\n@end")
     assert "    @property\n    def size(self):\n" in child
-    assert own_lines(apply(PARENT, "@L0+\n@final\nclass A:\n    x = 1\n@end"))[0] == "@final"
+    lines = own_lines(apply(PARENT, "@L0+\n@final\nclass A:\n    x = 1\n@end"))
+    assert lines is not None
+    assert lines[0] == "@final"
 
 
 @pytest.mark.parametrize("in_shape", [(1, 40), (1, 8, 8), (16,)])
