@@ -151,6 +151,8 @@ class LiveView:
             self._sent_back.add(key)
             self._counts["sent back"] += 1
             return True
+        if event.kind == "proposed":  # perhaps a mended one once more
+            return False
         if key in self._sent_back and event.kind == "screened":
             self._mended.add(str(candidate))
             self._counts["mended"] += 1

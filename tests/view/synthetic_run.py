@@ -51,7 +51,7 @@ class Builder:
     version: str = "base"
 
     def __post_init__(self) -> None:
-        self.rng = random.Random(7)
+        self.rng = random.Random(8)
         self.pairs: list[tuple[float, float, bool]] = []
 
     def add(self, g: int, stage: str, i: int, kind: str, p: dict[str, Any], **clock: Any) -> None:
@@ -99,14 +99,22 @@ class Builder:
             "tau_prior_reserve": 0.0, "judge": "predictor"}, seconds=0.4)  # fmt: skip
 
     def propose(
-        self, g: int, i: int, source: str | None, parents: list[str], name: str | None = None
+        self,
+        g: int,
+        i: int,
+        source: str | None,
+        parents: list[str],
+        name: str | None = None,
+        mends: int | None = None,
     ) -> str:
         candidate = candidate_id(source) if source else None
         if candidate and source:
             self.sources[candidate] = source
         operator = "seed" if g == 0 else "cross" if len(parents) > 1 else "mutate"
+        operator = operator if mends is None else "repair"
+        lines = {"added": 4, "again": int(i % 4 == 0)} if g and source else None
         refused = {"stage": "parse", "reason": "bad_edit", "detail": f"line 99 {self.hostile}"}
-        self.add(g, "propose", i, "proposed", {
+        self.add(g, "propose" if mends is None else "repair", i, "proposed", {
             "candidate": candidate, "name": name, "operator": operator + self.hostile,
             "template": operator if g else "", "template_hash": "a1" * 32 if g else "",
             "prompt": f"prompt {self.hostile}", "parents": parents, "donor": [],
@@ -114,6 +122,8 @@ class Builder:
             "finished": True, "temperature": 0.8, "seed": i,
             "proposer": self.version if g else None,
             "round": i // 32, "notes": [], "rejected": None if candidate else refused,
+            "part": ("width", "depth", "any")[i % 3] + self.hostile if g else "", "lines": lines,
+            "repairs": None if mends is None else {"index": mends, "template": "mutate"},
         }, seconds=0.05)  # fmt: skip
         return candidate or ""
 
@@ -151,21 +161,25 @@ class Builder:
                 source, parents = self.sources[parents[0]], parents
             made.append((i, self.propose(g, i, source, parents)))
         options: list[str] = []
+        broken: list[int] = []
         for i, candidate in made:
             if not candidate:
                 continue
             if i % 16 == 5:
-                self.add(g, "screen", i, "duplicate", {"candidate": candidate})
+                known = {"of": candidate, "how": "lines" if i % 32 == 5 else "source"}
+                self.add(g, "screen", i, "duplicate", {"candidate": candidate, **known})
             elif i % 5 == 2:
                 stage, reason, detail = self.rng.choice(FAILURES)
                 detail += self.hostile
                 failure = {"stage": stage, "reason": reason, "detail": detail}
                 self.add(g, "screen", i, "rejected", {"candidate": candidate, **failure})
+                broken.append(i)
             elif i % 13 == 6:
                 self.screen(g, i, candidate, known=next(iter(self.accuracy)))
             else:
                 self.screen(g, i, candidate)
                 options.append(candidate)
+        made += self.mend(g, broken[:3], options)
         index = {candidate: i for i, candidate in made}
         options.sort(key=lambda c: index[c])
         for candidate in options:
@@ -174,6 +188,23 @@ class Builder:
                 "candidate": candidate, "mean": mean, "spread": 0.03, "prior": 0.5,
                 "low": mean - 0.05, "high": mean + 0.05, "version": f"v{g:03d}"})  # fmt: skip
         self.choose(g, options)
+
+    def mend(self, g: int, broken: list[int], options: list[str]) -> list[tuple[int, str]]:
+        """Send broken children back; the first one is broken again."""
+        made: list[tuple[int, str]] = []
+        for number, i in enumerate(broken):
+            source, parents = self.child(g, 1_000_000 + i)
+            candidate = self.propose(g, 1_000_000 + i, source, parents, mends=i)
+            made.append((1_000_000 + i, candidate))
+            if number:
+                self.screen(g, 1_000_000 + i, candidate)
+                options.append(candidate)
+            else:
+                stage, reason, detail = FAILURES[1]
+                failure = {"stage": stage, "reason": reason, "detail": detail}
+                payload = {"candidate": candidate, **failure}
+                self.add(g, "screen", 1_000_000 + i, "rejected", payload)
+        return made
 
     def choose(self, g: int, options: list[str]) -> None:
         best = sorted(options, key=lambda c: -self.sizes[c][2])

@@ -7,7 +7,7 @@ import pytest
 
 from evoprompt.errors import LedgerError
 from evoprompt.ledger import STAGES, Event, Ledger, content_hash
-from evoprompt.view.history import History, is_locked, open_history, replay
+from evoprompt.view.history import History, is_child, is_locked, open_history, replay
 from evoprompt.view.records import STEPS
 from evoprompt.view.report import render
 from tests.view.synthetic_run import SEEDS, Builder, write_run
@@ -89,7 +89,7 @@ def test_funnel_narrows_and_its_losses_close_every_gap(run: tuple[Builder, Histo
 
 def test_funnels_of_the_versions_add_up(run: tuple[Builder, History]) -> None:
     _, history = run
-    counts = [history.funnel_of(lambda p, v=v: p.generation > 0 and p.version == v).counts
+    counts = [history.funnel_of(lambda p, v=v: is_child(p) and p.version == v).counts
               for v in history.versions()]  # fmt: skip
     for step in STEPS:
         assert sum(c[step] for c in counts) == history.funnel().counts[step]
