@@ -37,7 +37,7 @@ from evoprompt.propose.engine import Engine, open_engine
 from evoprompt.propose.templates import load_templates, template_folder
 from evoprompt.screen import Screener
 from evoprompt.settings_file import to_dict
-from evoprompt.steps.ledgers import Lesson, read_run
+from evoprompt.steps.ledgers import PastRun, read_run
 from evoprompt.steps.lessons import replay_for
 from evoprompt.train import Trainer, open_task
 
@@ -71,24 +71,22 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 
 def measure(given: argparse.Namespace) -> dict:
     """Do what is not done yet and return the figures."""
-    lessons = _lessons(given)
+    past = _runs(given)
     facts = {
-        "runs": [str(lesson.run) for lesson in lessons],
-        "task": lessons[0].shape.name,
-        "train": to_dict(lessons[0].settings)["train"],
-        "base": lessons[0].base,
+        "runs": [str(run.folder) for run in past],
+        "task": past[0].shape.name,
+        "train": to_dict(past[0].settings)["train"],
+        "base": past[0].base,
         "learn": asdict(LearnSettings()),
         "parents": given.parents,
         "tokens": given.tokens,
         "steps": given.steps,
     }
     store = Store(given.out.resolve(), facts)
-    own = [lessons[seed % len(lessons)] for seed in range(given.seeds)]
-    _write_everything(given, lessons, own, store)
+    own = [past[seed % len(past)] for seed in range(given.seeds)]
+    _write_everything(given, past, own, store)
     methods = [FROZEN, *given.methods]
-    proposals = [
-        p for s, lesson in enumerate(own) for m in methods for p in judged(store, lesson, s, m)
-    ]
+    proposals = [p for s, run in enumerate(own) for m in methods for p in judged(store, run, s, m)]
     for row in table(proposals, methods):
         print(json.dumps({k: round(v, 5) if isinstance(v, float) else v for k, v in row.items()}))
     frozen = sums(proposals, FROZEN, given.seeds, given.parents)
@@ -109,10 +107,10 @@ def measure(given: argparse.Namespace) -> dict:
 
 
 def _write_everything(
-    given: argparse.Namespace, lessons: list[Lesson], own: list[Lesson], store: Store
+    given: argparse.Namespace, past: list[PastRun], own: list[PastRun], store: Store
 ) -> None:
     """Parents, children and trainings of all seeds and methods."""
-    settings = lessons[0].settings
+    settings = past[0].settings
     task = open_task(settings.task, store.folder / "data")
     screener = Screener(settings.screen, task.shape, store.folder)
     trainer = Trainer(replace(settings.train), task, settings.screen.unsafe)
@@ -124,18 +122,18 @@ def _write_everything(
 
     try:
         screener.start()
-        for seed, lesson in enumerate(own):
+        for seed, run in enumerate(own):
             _say(f"seed {seed}: parents")
-            find_parents(seed, lessons, lesson, given.parents, (store, screener, train))
-        for seed, lesson in enumerate(own):
-            asked = prompts_for(seed, store, lesson, templates)
+            find_parents(seed, past, run, given.parents, (store, screener, train))
+        for seed, run in enumerate(own):
+            asked = prompts_for(seed, store, run, templates)
             for method in (FROZEN, *given.methods):
                 if (seed, method) in store.children:
                     continue
-                adapter = _adapter(store, engine, lesson, method, seed, given.steps)
+                adapter = _adapter(store, engine, run, method, seed, given.steps)
                 engine.use(f"{method}-{seed}", adapter)
                 write_children(
-                    Arm(seed, method, lesson),
+                    Arm(seed, method, run),
                     asked,
                     given.tokens * given.parents,
                     (store, screener, engine),
@@ -150,26 +148,26 @@ def _write_everything(
         trainer.close()
 
 
-def _lessons(given: argparse.Namespace) -> list[Lesson]:
+def _runs(given: argparse.Namespace) -> list[PastRun]:
     """The tuning ledgers, made here where none are named; all of one task and recipe."""
     folders = given.runs or [Path("runs") / f"tuning-ledger-{seed}" for seed in range(given.seeds)]
     if not given.runs:
         for seed, folder in enumerate(folders):
             _search(folder, given.preset, seed)
-    lessons = [read_run(folder) for folder in folders]
-    for lesson in lessons[1:]:
+    past = [read_run(folder) for folder in folders]
+    for run in past[1:]:
         for part in ("task", "train"):
-            if getattr(lesson.settings, part) != getattr(lessons[0].settings, part):
+            if getattr(run.settings, part) != getattr(past[0].settings, part):
                 raise ConfigError(
-                    f"{lesson.run} and {lessons[0].run} differ in their {part} settings. Expected "
+                    f"{run.folder} and {past[0].folder} differ in their {part} settings. Expected "
                     "one task and one recipe, or accuracies mean different things. Name others."
                 )
-        if lesson.base != lessons[0].base:
+        if run.base != past[0].base:
             raise ConfigError(
-                f"{lesson.run} and {lessons[0].run} were written by different models. Expected "
+                f"{run.folder} and {past[0].folder} were written by different models. Expected "
                 "one base model. Name runs of one of them."
             )
-    return lessons
+    return past
 
 
 def _search(folder: Path, preset: str, seed: int) -> None:
@@ -182,7 +180,7 @@ def _search(folder: Path, preset: str, seed: int) -> None:
 
 
 def _adapter(
-    store: Store, engine: Engine, lesson: Lesson, method: str, seed: int, steps: int
+    store: Store, engine: Engine, run: PastRun, method: str, seed: int, steps: int
 ) -> Path | None:
     """The adapter tuned by a seed's ledger; None for the frozen proposer."""
     if method == FROZEN:
@@ -190,13 +188,13 @@ def _adapter(
     folder = store.folder / "adapters" / f"{method}-{seed}"
     if folder.exists() or engine.base is None:
         return folder
-    lessons = Lessons(preferences(lesson.siblings), replay_for(engine.base, lesson.siblings, seed))
+    lessons = Lessons(preferences(run.siblings), replay_for(engine.base, run.siblings, seed))
     settings = replace(LearnSettings(), method=method, steps=steps)
-    threads = lesson.settings.proposer.threads
+    threads = run.settings.proposer.threads
     report = tune(engine.base, lessons, settings, seed, folder, threads)
     if not report.weights:
         raise ConfigError(
-            f"{lesson.run}: no pairs to tune on. Expected siblings of which one was better. "
+            f"{run.folder}: no pairs to tune on. Expected siblings of which one was better. "
             "Name longer runs."
         )
     _say(
@@ -236,7 +234,7 @@ def _job(store: Store, source: str, answer: Screened) -> TrainJob:
     )
 
 
-def _untrained(store: Store, own: list[Lesson]) -> list[tuple[str, Screened]]:
+def _untrained(store: Store, own: list[PastRun]) -> list[tuple[str, Screened]]:
     """The children whose training decides something: not those that count zero anyway."""
     found: list[tuple[str, Screened]] = []
     for (seed, _), written in store.children.items():
@@ -250,10 +248,10 @@ def _untrained(store: Store, own: list[Lesson]) -> list[tuple[str, Screened]]:
     return found
 
 
-def judged(store: Store, lesson: Lesson, seed: int, method: str) -> list[Proposal]:
+def judged(store: Store, run: PastRun, seed: int, method: str) -> list[Proposal]:
     """Every proposal of one seed and method with its gain."""
-    parents, chance = store.parents[seed]["parents"], 1.0 / lesson.shape.num_classes
-    graphs = lesson.graphs
+    parents, chance = store.parents[seed]["parents"], 1.0 / run.shape.num_classes
+    graphs = run.graphs
     seen: set[tuple[int, str]] = set()
     found: list[Proposal] = []
     for row in store.children[seed, method]["rows"]:

@@ -22,7 +22,7 @@ from evoprompt.propose.prompting import can_be_parent, make_prompts
 from evoprompt.propose.reply import read_reply
 from evoprompt.propose.templates import Template
 from evoprompt.screen import Screener
-from evoprompt.steps.ledgers import Lesson
+from evoprompt.steps.ledgers import PastRun
 
 AT_ONCE = 2  # replies to each prompt between two looks at the tokens
 LEAST = 2.0  # times chance: what a parent's accuracy must be
@@ -36,13 +36,13 @@ class Arm:
 
     seed: int
     method: str
-    lesson: Lesson
+    run: PastRun
 
 
 def find_parents(
     seed: int,
-    lessons: Sequence[Lesson],
-    own: Lesson,
+    past: Sequence[PastRun],
+    own: PastRun,
     count: int,
     rooms: tuple[Store, Screener, Train],
 ) -> None:
@@ -51,7 +51,7 @@ def find_parents(
     if seed in store.parents:
         return
     rng = generator(seed, "parents")
-    candidates = itertools.chain(_of_other_runs(lessons, own, rng), _of_grammar(own, rng))
+    candidates = itertools.chain(_of_other_runs(past, own, rng), _of_grammar(own, rng))
     known = set(own.graphs)
     found: list[dict] = []
     while len(found) < count:
@@ -82,13 +82,13 @@ def _parent_row(answer: Screened, accuracy: float) -> dict:
     }
 
 
-def _of_other_runs(lessons: Sequence[Lesson], own: Lesson, rng: Random) -> Iterator[str]:
+def _of_other_runs(past: Sequence[PastRun], own: PastRun, rng: Random) -> Iterator[str]:
     """Sources of trained children of the other runs, in random order."""
-    others = [each for each in lessons if each.run != own.run]
+    others = [each for each in past if each.folder != own.folder]
     found = [
-        lesson.run / "sources" / f"{program.id}.py"
-        for lesson in others
-        for program in lesson.state.trained()
+        run.folder / "sources" / f"{program.id}.py"
+        for run in others
+        for program in run.state.trained()
         if not program.is_seed
     ]
     rng.shuffle(found)
@@ -96,13 +96,13 @@ def _of_other_runs(lessons: Sequence[Lesson], own: Lesson, rng: Random) -> Itera
         yield path.read_text(encoding="utf-8")
 
 
-def _of_grammar(own: Lesson, rng: Random) -> Iterator[str]:
+def _of_grammar(own: PastRun, rng: Random) -> Iterator[str]:
     while True:
         yield render(random_spec(rng, own.shape.in_shape, own.shape.num_classes))
 
 
 def prompts_for(
-    seed: int, store: Store, own: Lesson, templates: dict[str, Template]
+    seed: int, store: Store, own: PastRun, templates: dict[str, Template]
 ) -> list[tuple[Prompt, Sampling]]:
     """One prompt for each parent of a seed; donors of crossovers are drawn among the others."""
     parents = [
@@ -121,7 +121,7 @@ def prompts_for(
 def _prompt(
     place: int,
     parents: list[Parent],
-    own: Lesson,
+    own: PastRun,
     templates: dict[str, Template],
     settings: ProposerSettings,
     seed: int,

@@ -207,12 +207,12 @@ class LearnSettings:
     method: Literal["dpo", "sft", "soft_prompt"] = "dpo"
     """dpo (LoRA on better against worse siblings), sft (LoRA on the better ones alone), or
     soft_prompt (sixteen virtual tokens on the better ones; transformers engine only)."""
-    steps: int = 30
+    steps: int = 40
     """Most steps after each generation; 0 leaves the proposer as it is."""
     batch_size: int = 8
     """Pairs per step."""
-    learning_rate: float = 3e-4
-    """Of LoRA weights."""
+    learning_rate: float = 1e-3
+    """Of LoRA weights; right for the built-in model, while large ones want a tenth or less."""
     soft_learning_rate: float = 3e-2
     """Of a soft prompt."""
     rank: int = 16
@@ -327,6 +327,7 @@ def one_gpu() -> SearchSettings:
         proposer=replace(base.proposer, prompts_per_round=32, samples_per_prompt=16),
         choose=replace(base.choose, trained_per_generation=32),
         train=replace(base.train, workers=8),
+        learn=replace(base.learn, learning_rate=1e-4),
         budget=Budget(generations=20),
     )
 

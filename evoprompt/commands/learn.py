@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from evoprompt.learn.lessons import Lessons
     from evoprompt.learn.proposer import TuneReport
     from evoprompt.propose.local_base import LocalBase
-    from evoprompt.steps.ledgers import Lesson
+    from evoprompt.steps.ledgers import PastRun
 
 SUBJECTS = ("proposer",)
 
@@ -82,7 +82,7 @@ def learn_proposer(
     base = _base_of(read)
     if command.start is not None:
         check_adapter(command.start, base.fingerprint)
-    siblings = [sibling for lesson in read for sibling in lesson.siblings]
+    siblings = [sibling for past in read for sibling in past.siblings]
     found = preferences(siblings)
     if not found:
         raise ConfigError(
@@ -127,12 +127,12 @@ def _runs_of(words: list[Path]) -> list[Path]:
     return words[1:]
 
 
-def _base_of(read: "list[Lesson]") -> "LocalBase":
+def _base_of(read: "list[PastRun]") -> "LocalBase":
     """The one base model of all runs."""
     from evoprompt.propose.local_base import open_base
 
-    models = {lesson.settings.proposer.model: lesson.run for lesson in read}
-    known = {lesson.base: lesson.run for lesson in read if lesson.base}
+    models = {past.settings.proposer.model: past.folder for past in read}
+    known = {past.base: past.folder for past in read if past.base}
     if len(models) > 1 or len(known) > 1:
         named = [
             f"{run} by {what[:40]}" for what, run in (models if len(models) > 1 else known).items()

@@ -1,6 +1,6 @@
 """What runs that have ended can teach: their siblings, read from their ledgers.
 
-In: run folders. Out: a `Lesson` each, with the model that wrote it and whether its predictor had
+In: run folders. Out: a `PastRun` each, with the model that wrote it and whether its predictor had
 earned a say. Nothing is written, and a run may still be under way.
 """
 
@@ -18,10 +18,10 @@ from evoprompt.steps.lessons import has_earned, siblings_of
 
 
 @dataclass(frozen=True)
-class Lesson:
+class PastRun:
     """One run as a tuning sees it."""
 
-    run: Path
+    folder: Path
     settings: SearchSettings
     base: str | None
     """Fingerprint of the model that wrote the run; None where its ledger does not say."""
@@ -36,8 +36,8 @@ class Lesson:
         return {verdict.graph for verdict in verdicts if isinstance(verdict, Screened)}
 
 
-def read_run(folder: Path) -> Lesson:
-    """The lesson of one run.
+def read_run(folder: Path) -> PastRun:
+    """What one run holds.
 
     Raises:
         LedgerError: There is no run, it is half written, or it holds no replies of a model.
@@ -66,4 +66,4 @@ def read_run(folder: Path) -> Lesson:
             f"{folder}: no siblings; the run holds no replies to prompts. Expected a run of at "
             "least one generation with a language model. Leave it out, or resume it first."
         )
-    return Lesson(folder, settings, started.get("base"), shape, siblings, state)
+    return PastRun(folder, settings, started.get("base"), shape, siblings, state)

@@ -18,7 +18,7 @@ from evoprompt.propose.engine import TunableBase
 from evoprompt.propose.model_files import BUILTIN
 from evoprompt.state import Program, State, Written
 
-REPLAY_COUNT = 240  # replies; a tuning of 30 steps replays 120
+REPLAY_COUNT = 240  # replies; forty steps of four take 160 of them
 BRANCHES = 4  # replies to one parent of the corpus
 
 

@@ -115,23 +115,23 @@ def test_the_whole_benchmark_runs_and_goes_on_where_it_stopped(ledger, tmp_path,
 
 
 def check_what_counts(ledger, out):
-    lesson = read_run(ledger)
+    past = read_run(ledger)
     store = Store(out, json.loads((out / "facts.json").read_text()))
     for seed in (0, 1):
         parents = store.parents[seed]["parents"]
         assert len(parents) == 3
-        assert not {parent["graph"] for parent in parents} & lesson.graphs
+        assert not {parent["graph"] for parent in parents} & past.graphs
         spent = {}
         for method in ("frozen", "dpo", "sft", "soft_prompt"):
             rows = store.children[seed, method]["rows"]
             spent[method] = sum(row["tokens"] for row in rows)
             assert spent[method] >= 60
             assert spent[method] - rows[-1]["tokens"] < 60
-            for proposal, row in zip(tuning.judged(store, lesson, seed, method), rows, strict=True):
+            for proposal, row in zip(tuning.judged(store, past, seed, method), rows, strict=True):
                 assert proposal.gain >= 0
                 if proposal.gain > 0:
                     assert proposal.is_new
-                    assert row["graph"] not in lesson.graphs
+                    assert row["graph"] not in past.graphs
                     assert row["graph"] != parents[row["parent"]]["graph"]
 
 

@@ -152,12 +152,12 @@ def test_predictions_count_only_where_the_predictor_has_earned_it():
 
 
 def test_siblings_know_what_became_of_them(finished):
-    lesson = read_run(finished[0])
-    programs = lesson.state.programs
+    past = read_run(finished[0])
+    programs = past.state.programs
     proposed = [e for e in events_of(finished[0]) if e.kind == "proposed" and e.generation]
-    assert len(lesson.siblings) == len(proposed)
-    trained = {p.id for p in lesson.state.trained()}
-    for sibling, event in zip(lesson.siblings, proposed, strict=True):
+    assert len(past.siblings) == len(proposed)
+    trained = {p.id for p in past.state.trained()}
+    for sibling, event in zip(past.siblings, proposed, strict=True):
         program = programs.get(event.payload["candidate"])
         assert sibling.reply_text == event.payload["reply"]
         assert sibling.is_valid == bool(program and program.screened)
