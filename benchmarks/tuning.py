@@ -1,6 +1,6 @@
 """Does tuning help? The proposer tuned by one run against the frozen one, children really trained.
 
-    python benchmarks/tuning.py [--runs runs/A runs/B ...] [--seeds 5] [--parents 64] [--tokens 64]
+    python benchmarks/tuning.py [--runs runs/A runs/B ...] [--seeds 5] [--parents 64] [--tokens 40]
 
 Each seed has a tuning ledger: a run of `evoprompt search mnist1d` (made here if none are named),
 and parents that this ledger does not hold: children of the other seeds' runs, then programs of the
@@ -62,7 +62,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--preset", default="mnist1d", help="of the runs that are made here")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--parents", type=int, default=64, help="for each seed")
-    parser.add_argument("--tokens", type=int, default=64, help="to write for each parent")
+    parser.add_argument("--tokens", type=int, default=40, help="to write for each parent")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--steps", type=int, default=LearnSettings.steps, help="of each tuning")
     parser.add_argument("--resamples", type=int, default=4000, help="of the bootstrap")

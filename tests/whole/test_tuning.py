@@ -13,7 +13,7 @@ from evoprompt.ledger import Ledger
 from evoprompt.steps.ledgers import read_run
 from evoprompt.steps.lessons import has_earned
 from evoprompt.steps.opening import create
-from tests.whole.searching import Silent, events_of, run_resume, run_search, tiny
+from tests.whole.searching import Silent, events_of, run_resume, tiny
 
 
 @pytest.fixture(scope="module")
@@ -37,26 +37,19 @@ def test_several_runs_make_one_adapter_that_says_what_it_learned_from(tuned, fin
     assert (tuned / "adapter_model.safetensors").is_file()
 
 
-def test_a_search_begins_with_an_adapter_and_keeps_a_copy(tuned, tmp_path):
-    settings = tiny(control="frozen-proposer")
-    settings = replace(settings, proposer=replace(settings.proposer, adapter=tuned))
-    events = run_search(tmp_path / "run", settings)
-    writers = {e.payload["proposer"] for e in events if e.kind == "proposed" and e.generation}
-    assert writers == {"v000"}
-    kept = tmp_path / "run" / "proposer" / "v000" / "adapter_model.safetensors"
-    assert kept.read_bytes() == (tuned / "adapter_model.safetensors").read_bytes()
-
-
-def test_a_run_that_began_with_an_adapter_is_resumed_without_the_original(tuned, tmp_path):
+def test_a_search_begins_with_an_adapter_and_keeps_a_copy_to_resume_with(tuned, tmp_path):
     given = tmp_path / "given"
     shutil.copytree(tuned, given)
     settings = tiny()
     settings = replace(settings, proposer=replace(settings.proposer, adapter=given))
-    run = create(tmp_path / "run", settings, Silent())
-    run.close()
+    create(tmp_path / "run", settings, Silent()).close()
     shutil.rmtree(given)
     events = run_resume(tmp_path / "run")
     assert events[-1].kind == "ended"
+    kept = tmp_path / "run" / "proposer" / "v000" / "adapter_model.safetensors"
+    assert kept.read_bytes() == (tuned / "adapter_model.safetensors").read_bytes()
+    writers = {e.payload["proposer"] for e in events if e.kind == "proposed" and e.generation}
+    assert writers == {"v000"}
     learned = next(e.payload for e in events if e.kind == "proposer")
     assert learned["previous"] == "v000"
     if learned["weights"]:
