@@ -6,7 +6,7 @@ RUN ?= mnist1d-$(shell date +%Y%m%d-%H%M%S)
 MINUTES ?= 12
 
 .PHONY: search test test-vllm setup search-seeds screen-benchmark screen-soak predictor-benchmark \
-	tuning-benchmark builtin-proposer builtin-predictor clean
+	tuning-benchmark proposer-benchmark builtin-proposer builtin-predictor clean
 
 search: setup
 	$(BIN)/evoprompt search mnist1d --run $(RUN)
@@ -25,6 +25,9 @@ predictor-benchmark: setup
 
 tuning-benchmark: setup
 	$(BIN)/python benchmarks/tuning.py
+
+proposer-benchmark: setup
+	$(BIN)/python benchmarks/proposer.py
 
 test: setup
 	$(BIN)/ruff format --check .

@@ -50,7 +50,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
 import proposer_figures as figures
 from proposer_asking import Sample, at_temperature, judged, prompts_for, template_plan, written
 from proposer_case import SHAPES, Case, opened, parents
-from proposer_corpus import Corpus, edits_read, read_corpus
+from proposer_corpus import Corpus, read_corpus, streams_read
 from proposer_foreign import foreign_parents, foreign_samples
 from proposer_repair import BROKEN_SHARE, Mended, broken_by_grammar, broken_by_model, mended
 from proposer_speed import Speed, timed
@@ -237,20 +237,20 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=1000, help="for each case and temperature")
     parser.add_argument("--case", choices=tuple(SHAPES), help="one of them; all if not given")
     parser.add_argument("--corpus", type=int, default=1_500_000, help="most corpus edits looked at")
-    parser.add_argument("--corpus-seed", type=int, default=0, help="the seed of the training")
     given = parser.parse_args()
     console = Console()
     engine = TransformersEngine(given.model, 1)
     unmasked = TransformersEngine(given.model, 1, masks_addresses=False)
     folder = base_folder(given.model)
-    read = edits_read(folder)
-    if read is None:
+    streams = streams_read(folder)
+    if streams is None:
         console.print(f"{folder} has no progress.json: newness against its corpus is not checked")
     found: dict[str, Found] = {}
     with Progress(console=console, transient=True) as progress:
-        task = progress.add_task("corpus", total=min(read or 0, given.corpus))
+        total = min(given.corpus, sum(edits for _, edits in streams or ()))
+        task = progress.add_task("corpus", total=total)
         corpus = read_corpus(
-            read or 0, given.corpus, given.corpus_seed, lambda n: progress.update(task, completed=n)
+            streams or (), given.corpus, lambda done: progress.update(task, completed=done)
         )
         console.print(f"corpus: {len(corpus.programs)} programs of {corpus.edits} edits")
         bench = Bench(load_templates(), engine, unmasked, corpus, given.samples, progress)

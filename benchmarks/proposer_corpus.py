@@ -1,9 +1,9 @@
 """The programs of the built-in model's training, by hash: what its children may not repeat.
 
-In: a model folder with the `progress.json` of its training, and the training's seed. Out: the set
-of canonical programs, parents and children, of the corpus as far as training has read it.
-Not promised: the whole of it where a training was interrupted (it goes on with another seed), or
-was longer than the limit; `share` says how much of it was looked at.
+In: a model folder with the `progress.json` of its training, which names the streams of the corpus
+that it read. Out: the set of their canonical programs, parents and children, drawn again.
+Not promised: the same programs where the grammar has changed since the training, nor all of them
+beyond the limit; `share` says how much was looked at.
 """
 
 import json
@@ -12,10 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evoprompt.propose.builtin_corpus import examples
-from evoprompt.propose.builtin_training import BRANCHES
+from evoprompt.propose.builtin_training import BRANCHES, POOL
 
 PROGRESS = "progress.json"
-FIRST_STREAM = 1000  # builtin_training draws its stream from its seed and this
+MARGIN = 1.03  # training leaves out replies that make a row too long; so a little more is drawn
+
+Streams = Sequence[tuple[int, int]]
+"""(seed, replies read) of each start of a training."""
 
 
 @dataclass(frozen=True)
@@ -33,24 +36,28 @@ class Corpus:
         return _key(lines) in self.programs
 
 
-def edits_read(folder: Path) -> int | None:
-    """How many replies a training has read; None where its folder does not say."""
+def streams_read(folder: Path) -> Streams | None:
+    """What a training has read; None where its folder does not say."""
     note = folder / PROGRESS
-    return json.loads(note.read_text())["edits"] if note.exists() else None
+    told = json.loads(note.read_text()).get("streams") if note.exists() else None
+    return None if told is None else [(seed, edits) for seed, edits in told]
 
 
-def read_corpus(wanted: int, limit: int, seed: int, advance: Callable[[int], None]) -> Corpus:
+def read_corpus(streams: Streams, limit: int, advance: Callable[[int], None]) -> Corpus:
     """Draw the corpus again, at most `limit` replies of it."""
     programs: set[int] = set()
     drawn = 0
-    for example in examples(seed + FIRST_STREAM, BRANCHES):
-        if drawn >= min(wanted, limit):
-            break
-        programs.add(_key(example.lines))
-        programs.update(_key(branch.child) for branch in example.branches)
-        drawn += len(example.branches) + len(example.exercises)
-        advance(drawn)
-    return Corpus(frozenset(programs), drawn, min(1.0, drawn / max(1, wanted)))
+    wanted = sum(edits for _, edits in streams)
+    for seed, edits in streams:
+        end = min(drawn + round(MARGIN * edits) + POOL * BRANCHES, limit)
+        for example in examples(seed, BRANCHES):
+            if drawn >= end:
+                break
+            programs.add(_key(example.lines))
+            programs.update(_key(branch.child) for branch in example.branches)
+            drawn += len(example.branches) + len(example.exercises)
+            advance(drawn)
+    return Corpus(frozenset(programs), drawn, min(1.0, drawn / wanted) if wanted else 0.0)
 
 
 def _key(lines: Sequence[str]) -> int:

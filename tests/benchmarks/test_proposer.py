@@ -1,19 +1,20 @@
 """The proposer's benchmark counts what it says it counts."""
 
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 
 import proposer_figures as figures
 import pytest
 from proposer_asking import Sample, template_plan
 from proposer_case import Known, known
-from proposer_corpus import Corpus, read_corpus
+from proposer_corpus import Corpus, read_corpus, streams_read
 from proposer_structure import is_structural, skeleton
 
 from evoprompt.candidate import Prompt, Reason, Rejected, Reply, Screened, Stage, rejected
 from evoprompt.grammar.edits import apply
 from evoprompt.grammar.seeds import seeds
-from evoprompt.grammar.spec import parse, render, spec_lines
+from evoprompt.grammar.spec import parse, render
 from evoprompt.propose.builtin_corpus import examples
 from evoprompt.propose.builtin_training import BRANCHES
 from evoprompt.propose.templates import load_templates
@@ -152,12 +153,18 @@ def test_every_template_has_a_prompt_and_shares_follow_weights() -> None:
 
 
 def test_the_corpus_holds_what_training_read() -> None:
-    corpus = read_corpus(60, 1000, 7, lambda done: None)
-    first = next(examples(7 + 1000, BRANCHES))
-    assert corpus.holds(first.lines)
-    assert all(corpus.holds(branch.child) for branch in first.branches)
-    assert corpus.edits >= 60
+    corpus = read_corpus([(1007, 60), (8, 30)], 10_000, lambda done: None)
+    for seed in (1007, 8):
+        first = next(examples(seed, BRANCHES))
+        assert corpus.holds(first.lines)
+        assert all(corpus.holds(branch.child) for branch in first.branches)
+    assert corpus.edits >= 90
     assert corpus.share == 1.0
-    spec = parse(parent(0).parent.source, (1, 40), 10)
-    assert spec is not None
-    assert not read_corpus(0, 1000, 7, lambda done: None).holds(spec_lines(spec))
+    assert not corpus.holds(next(examples(9, BRANCHES)).lines)
+    assert read_corpus([(8, 1000)], 100, lambda done: None).share < 0.2
+
+
+def test_a_folder_without_notes_of_its_training_is_told_apart(tmp_path: Path) -> None:
+    assert streams_read(tmp_path) is None
+    (tmp_path / "progress.json").write_text('{"edits": 3, "streams": [[1000, 3]]}')
+    assert streams_read(tmp_path) == [(1000, 3)]
