@@ -1,7 +1,8 @@
 """One small change of a program, by the part that it changes.
 
-In: a `Spec` and a random generator. Out: the changed `Spec` before repair, or None where the part
-does not exist. The parts: width, depth, kernel, stride, operator, wiring, norm, head.
+In: a `Spec`, a random generator and a sign (-1 to shrink, 1 to grow, 0 either). Out: the changed
+`Spec` before repair, or None where the part does not exist. The parts: width, depth, kernel,
+stride, operator, wiring, norm, head; the last two heed no sign.
 Not promised: that the changed program is legal or of bearable size; `variation` sees to it.
 """
 
@@ -37,9 +38,14 @@ from evoprompt.grammar.tree import Layers, Path, at, is_branch, paths, runs, sha
 NORMS = ("norm", "activation", "dropout", "ChannelNorm")
 """Kinds of layers of the part "norm"."""
 CHAIN_WRAPPERS = ("Residual", "Dense", "Gate", "UShape")
-STEPS = (-3, -2, -2, -1, -1, 1, 1, 2, 2, 3)  # on the ladder of widths
+STEPS = {
+    -1: (-4, -3, -2, -2, -1, -1),
+    0: (-3, -2, -2, -1, -1, 1, 1, 2, 2, 3),
+    1: (1, 1, 2, 2, 3, 4),
+}
+"""On the ladder of widths, by sign."""
 LONGEST_RUN = 3
-Change = Callable[[Spec, Random], Spec | None]
+Change = Callable[[Spec, Random, int], Spec | None]
 
 
 def _changed(spec: Spec, path: Path, new: Layer) -> Spec:
@@ -73,27 +79,35 @@ def near_width(width: int, steps: int) -> int:
     return LADDER[min(len(LADDER) - 1, max(0, nearest + steps))]
 
 
-def change_width(spec: Spec, rng: Random) -> Spec | None:
+def change_width(spec: Spec, rng: Random, sign: int = 0) -> Spec | None:
     """One layer, or (one in five) all of them, wider or narrower."""
     if rng.random() < 0.2:
-        return _rescaled(spec, rng.choice((-3, -2, -1, 1, 2)))
+        return _rescaled(spec, rng.choice(STEPS[sign]))
     found = _argument(spec, rng, WIDE_NAMES)
     if found is None or (spec.head.hidden and rng.random() < 0.2):
-        return _hidden_width(spec, rng)
+        return _hidden_width(spec, rng, sign)
     path, place, _ = found
     layer = at(spec.body, path)
-    width = near_width(layer.arguments[place], rng.choice(STEPS))
+    width = near_width(layer.arguments[place], rng.choice(STEPS[sign]))
     return _changed(spec, path, _with_argument(layer, place, width))
 
 
-def _hidden_width(spec: Spec, rng: Random) -> Spec | None:
+def _hidden_width(spec: Spec, rng: Random, sign: int) -> Spec | None:
     head = spec.head
     if not head.hidden:
         return None
     place = rng.randrange(len(head.hidden))
-    layer = replace(head.hidden[place], width=rng.choice(HIDDEN_WIDTHS))
+    others = _to_the_side(HIDDEN_WIDTHS, head.hidden[place].width, sign)
+    if not others:
+        return None
+    layer = replace(head.hidden[place], width=rng.choice(others))
     hidden = (*head.hidden[:place], layer, *head.hidden[place + 1 :])
     return replace(spec, head=replace(head, hidden=hidden))
+
+
+def _to_the_side(values: tuple[int, ...], known: int, sign: int) -> list[int]:
+    """The values below, above, or other than the known one."""
+    return [value for value in values if value != known and (value - known) * sign >= 0]
 
 
 def _rescaled(spec: Spec, steps: int) -> Spec:
@@ -107,23 +121,26 @@ def _rescaled(spec: Spec, steps: int) -> Spec:
     return replace(spec, body=tuple(map(scaled, spec.body)))
 
 
-def change_kernel(spec: Spec, rng: Random) -> Spec | None:
+def change_kernel(spec: Spec, rng: Random, sign: int = 0) -> Spec | None:
     """Another kernel, dilation, window, or number of groups, heads or inner channels."""
     found = _argument(spec, rng, REACH_NAMES)
     if found is None:
         return None
     path, place, name = found
     layer = at(spec.body, path)
-    others = [v for v in values_of(layer.kind, name) if v != layer.arguments[place]]
+    values = (1, 3, 5, 7, 9) if layer.kind == "conv" else values_of(layer.kind, name)
+    others = _to_the_side(values, layer.arguments[place], sign)
+    if not others:
+        return None
     if layer.kind == "conv":
         channels, kernel, stride, padding = layer.arguments
-        new = rng.choice([size for size in (1, 3, 5, 7, 9) if size != kernel])
+        new = rng.choice(others)
         padding = new // 2 if padding == kernel // 2 else min(padding, new // 2)
         return _changed(spec, path, Layer("conv", (channels, new, stride, padding)))
     return _changed(spec, path, _with_argument(layer, place, rng.choice(others)))
 
 
-def change_stride(spec: Spec, rng: Random) -> Spec | None:
+def change_stride(spec: Spec, rng: Random, sign: int = 0) -> Spec | None:
     """Another stride, a pooling layer put in, taken out, or of the other kind."""
     draw = rng.random()
     pool = _pick(rng, spec, lambda layer: layer.kind == "pool")
@@ -144,7 +161,7 @@ def change_stride(spec: Spec, rng: Random) -> Spec | None:
     return replace(spec, body=spliced(spec.body, (place,), 0, (pooling,)))
 
 
-def change_norm(spec: Spec, rng: Random) -> Spec | None:
+def change_norm(spec: Spec, rng: Random, sign: int = 0) -> Spec | None:
     """A normalisation, activation or dropout put in, taken out or replaced by another."""
     draw = rng.random()
     known = _pick(rng, spec, lambda layer: layer.kind in NORMS)
@@ -186,7 +203,7 @@ def _other_function(layer: Layer, rng: Random) -> Layer:
     return replace(layer, arguments=(*numbers, name) if name else numbers)
 
 
-def change_operator(spec: Spec, rng: Random) -> Spec | None:
+def change_operator(spec: Spec, rng: Random, sign: int = 0) -> Spec | None:
     """A layer replaced by one of another kind of about the same width."""
     path = _pick(rng, spec, lambda layer: not layer.is_wrapper and layer.kind not in NORMS)
     if path is None:
@@ -210,9 +227,9 @@ def _alike(old: Layer, new: Layer) -> Layer:
     return new
 
 
-def change_depth(spec: Spec, rng: Random) -> Spec | None:
+def change_depth(spec: Spec, rng: Random, sign: int = 0) -> Spec | None:
     """Layers put in, taken out, or written twice."""
-    draw = rng.random()
+    draw = {-1: 1.0, 0: rng.random(), 1: 0.55 * rng.random()}[sign]
     found = list(runs(spec.body, LONGEST_RUN))
     if draw < 0.4 or not found:
         path = rng.choice([path for path, _ in found] or [(0,)])
@@ -249,11 +266,15 @@ def _local_widths(spec: Spec) -> tuple[int, ...]:
     return tuple(near_width(w, s) for w in known or [12] for s in (-2, -1, 0, 0, 0, 1, 2))
 
 
-def change_wiring(spec: Spec, rng: Random) -> Spec | None:
+def change_wiring(spec: Spec, rng: Random, sign: int = 0) -> Spec | None:
     """A wrapper put around layers, taken off or exchanged; a branch more or less; an exchange of
     neighbours.
     """
-    changes = (_wrap, _wrap, _unwrap, _exchange_wrapper, _branch_out, _swap)
+    changes = {
+        -1: (_unwrap, _unwrap, _exchange_wrapper),
+        0: (_wrap, _wrap, _unwrap, _exchange_wrapper, _branch_out, _swap),
+        1: (_branch_out, _branch_out, _branch_out, _exchange_wrapper, _wrap),
+    }[sign]
     return rng.choice(changes)(spec, rng)
 
 
@@ -316,7 +337,7 @@ def _swap(spec: Spec, rng: Random) -> Spec | None:
     return replace(spec, body=spliced(spec.body, path, 2, run[::-1]))
 
 
-def change_head(spec: Spec, rng: Random) -> Spec:
+def change_head(spec: Spec, rng: Random, sign: int = 0) -> Spec:
     """Another pooling, other hidden layers or another dropout."""
     head, other = spec.head, random_head(rng)
     match rng.choice(("pool", "pool", "hidden", "hidden", "dropout")):

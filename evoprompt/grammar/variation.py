@@ -17,8 +17,12 @@ from evoprompt.grammar.tree import Layers, Path, at, is_branch, paths, runs, sib
 ANY = "any"
 PARTS = tuple(CHANGES)
 """What a mutation may be asked to change."""
-DIRECTIONS = {"shrink": (0.0, 0.85), "grow": (1.18, float("inf"))}
-"""Bounds of the child's parameters as a share of the parent's."""
+DIRECTIONS = {"": 0, "shrink": -1, "grow": 1}
+"""The sign of each change."""
+BOUNDS = {-1: (0.0, 0.9), 0: (0.0, float("inf")), 1: (1.1, float("inf"))}
+"""The child's parameters as a share of the parent's, by sign."""
+SIZE_WEIGHTS = {"width": 6, "depth": 4, "kernel": 1.5, "operator": 1, "wiring": 1, "head": 0.5}
+"""How often each part is changed where the size should."""
 WEIGHTS = {
     "width": 4,
     "depth": 4,
@@ -40,13 +44,14 @@ def mutate(spec: Spec, rng: Random, part: str = ANY, direction: str = "") -> Spe
 
     `direction` is "shrink", "grow" or "" (the size is free). None where no such child was found.
     """
-    size = parameter_count(spec)
-    low, high = DIRECTIONS.get(direction, (0.0, float("inf")))
+    size, sign = parameter_count(spec), DIRECTIONS[direction]
+    low, high = BOUNDS[sign]
+    weights = SIZE_WEIGHTS if sign else WEIGHTS
     for _ in range(MAXIMUM_TRIES):
         child = spec
         for _ in range(rng.choice(COUNTS)):
-            chosen = part if part != ANY else rng.choices(list(WEIGHTS), [*WEIGHTS.values()])[0]
-            child = repair(CHANGES[chosen](child, rng) or child)
+            chosen = part if part != ANY else rng.choices(list(weights), [*weights.values()])[0]
+            child = repair(CHANGES[chosen](child, rng, sign) or child)
         if child == spec or not is_bearable(child) or not (child.body or not spec.body):
             continue
         if low <= parameter_count(child) / size <= high:

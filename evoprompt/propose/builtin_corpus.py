@@ -28,7 +28,7 @@ from evoprompt.grammar.seeds import seed_specs
 from evoprompt.grammar.shapes import Totals, totals
 from evoprompt.grammar.spec import PART, Layer, Spec, spec_lines, walk
 from evoprompt.grammar.tree import runs, spliced
-from evoprompt.grammar.variation import ANY, PARTS, cross, mutate, some_mutation, taken
+from evoprompt.grammar.variation import ANY, DIRECTIONS, PARTS, cross, mutate, some_mutation, taken
 from evoprompt.propose.templates import (
     ShownError,
     ShownParent,
@@ -45,7 +45,9 @@ PART_SHARE = 0.6  # of the prompts name the part to change
 REPAIR_SHARE = 0.22  # of the examples; they have one branch each
 OWN_PART_SHARE = 0.12  # of the parents have a class of their own
 LONGEST_REPLY = 14  # lines
-OPERATORS = {"mutate": 4, "shrink": 2, "grow": 2, "explore": 1.5, "cross": 3.5}
+OPERATORS = {"mutate": 4, "shrink": 3.5, "grow": 3.5, "explore": 1.5, "cross": 3.5}
+SIZE_PARTS = ("width", "width", "depth", "depth", "operator", "wiring", "kernel", "head")
+"""Parts that `shrink` and `grow` are asked for."""
 _ADDRESS = re.compile(r"@L(\d+)(?:-L(\d+))?$")
 
 
@@ -191,6 +193,8 @@ def _branch(
     donor = body_lines(spec_lines(donor_spec))[:MAXIMUM_DONOR_LINES] if donor_spec else []
     if operator in ("cross", "explore"):
         part = ANY
+    elif operator in DIRECTIONS and part != ANY:
+        part = rng.choice(SIZE_PARTS)
     child = _child(rng, operator, part, spec, donor_spec)
     if child is None or not is_writable(child):
         return None
