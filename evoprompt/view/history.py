@@ -88,6 +88,11 @@ class History:
         return [c for c in self.candidates.values() if c.measured]
 
     @property
+    def rewritten_count(self) -> int:
+        """Programs of which prompts showed a canonical form instead of their own."""
+        return sum(c.rewritten is not None for c in self.candidates.values())
+
+    @property
     def name(self) -> str:
         """The run's name, or a word for a history without a folder."""
         return self.folder.name if self.folder else "run"
@@ -166,10 +171,18 @@ class History:
 
     def source(self, candidate: str) -> str | None:
         """Return a candidate's source from the run folder; None if it is not there."""
-        if self.folder is None or candidate not in self.candidates or not _is_hash(candidate):
+        return self._read(candidate) if candidate in self.candidates else None
+
+    def shown_source(self, candidate: str) -> str | None:
+        """Return what prompts showed of a candidate: its source, or its canonical form."""
+        known = self.candidates.get(candidate)
+        return self._read(known.rewritten or known.id) if known else None
+
+    def _read(self, name: str) -> str | None:
+        if self.folder is None or not _is_hash(name):
             return None
         try:
-            with (self.folder / "sources" / f"{candidate}.py").open("rb") as file:
+            with (self.folder / "sources" / f"{name}.py").open("rb") as file:
                 return file.read(_SOURCE_LIMIT).decode("utf-8", "replace")
         except OSError:
             return None
@@ -225,6 +238,7 @@ def _totals(state: Replay) -> Totals:
         trained_count=state.trained_count,
         seed_count=state.seed_count,
         token_count=sum(p.token_count for p in (*proposals, *state.tunings)),
+        prompt_token_count=sum(p.prompt_token_count for p in (*proposals, *state.tunings)),
         cache_hit_count=state.cache_hit_count,
         clipped_count=sum(c.is_clipped for c in state.candidates.values()),
         seconds=dict(state.seconds),

@@ -46,7 +46,7 @@ def story(history: History, candidate: str) -> list[Step]:
         lines: tuple[Line, ...] = ()
         gain: float | None = None
         if parent is not None:
-            lines = difference(history.source(parent.id), history.source(current.id))
+            lines = difference(history.shown_source(parent.id), history.source(current.id))
             if parent.accuracy is not None and current.accuracy is not None:
                 gain = current.accuracy - parent.accuracy
         steps.append(

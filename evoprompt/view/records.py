@@ -46,6 +46,7 @@ class Proposal:
     """The proposer that wrote it."""
     round: int
     token_count: int
+    prompt_token_count: int
     failure: Failure | None
     """Why the reply is no program."""
     part: str = ""
@@ -108,6 +109,8 @@ class Candidate:
     adapted: tuple[str, ...] = ()
     known_graph: str | None = None
     """The candidate that had the same graph before."""
+    rewritten: str | None = None
+    """The source in the canonical style that prompts showed of it, if not its own."""
     failure: Failure | None = None
     """Of the screen or the training."""
     score: Score | None = None
@@ -217,7 +220,9 @@ class Tuning:
     old: GateCount | None
     new: GateCount | None
     token_count: int
-    """Written for the gate by both versions."""
+    """Written for the gate and on the way to it, by all versions."""
+    prompt_token_count: int
+    """Read for them."""
     seconds: float | None
 
 
@@ -285,6 +290,8 @@ class Totals:
     seed_count: int
     """Seeds really trained."""
     token_count: int
+    prompt_token_count: int
+    """Tokens that the proposer read; 0 in ledgers from before they were counted."""
     cache_hit_count: int
     """Results known from an equal graph."""
     clipped_count: int

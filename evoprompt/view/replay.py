@@ -104,6 +104,7 @@ def _proposed(replay: Replay, event: Event) -> None:
         version=_text(payload, "proposer"),
         round=payload.get("round") or 0,
         token_count=payload.get("token_count") or 0,
+        prompt_token_count=payload.get("prompt_tokens") or 0,
         failure=_failure(refused) if refused else None,
         part=_text(payload, "part"),
         is_repair=bool(payload.get("repairs")),
@@ -268,6 +269,12 @@ def _predictor(replay: Replay, event: Event) -> None:
     replay.audits.append(audit)
 
 
+def _rewritten(replay: Replay, event: Event) -> None:
+    source = event.payload.get("source")
+    if source is not None:
+        replay.change(event.payload.get("candidate"), rewritten=str(source))
+
+
 def _proposer(replay: Replay, event: Event) -> None:
     payload = event.payload
     gate = payload.get("gate") or {}
@@ -287,6 +294,7 @@ def _proposer(replay: Replay, event: Event) -> None:
         old=_gate_count(gate.get("old")),
         new=_gate_count(gate.get("new")),
         token_count=payload.get("token_count") or 0,
+        prompt_token_count=payload.get("prompt_tokens") or 0,
         seconds=event.clock.get("seconds"),
     )
     replay.tunings.append(tuning)
@@ -366,6 +374,7 @@ _HANDLERS: dict[str, Callable[[Replay, Event], None]] = {
     "known": _trained,
     "failed": _failed,
     "archived": _archived,
+    "rewritten": _rewritten,
     "predictor": _predictor,
     "proposer": _proposer,
     "tested": _tested,

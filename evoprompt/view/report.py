@@ -169,6 +169,8 @@ def _work_headlines(history: History) -> list[Headline]:
         shown.append(Headline(f"{promoted} of {len(tried)}", "tuned proposers promoted", note))
     seconds = totals.seconds
     note = f"{words.short_count(totals.token_count)} tokens written"
+    if totals.prompt_token_count:
+        note += f", {words.short_count(totals.prompt_token_count)} read"
     shown.append(Headline(words.duration(seconds.get("train", 0.0)), "worker time training", note))
     return shown
 

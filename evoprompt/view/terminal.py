@@ -65,7 +65,8 @@ def show(run_folder: Path, console: Console) -> None:
         f"{count(totals.trained_count)} children trained in "
         f"{duration(totals.seconds.get('train', 0.0))} of worker time, "
         f"{totals.cache_hit_count} known from an equal graph, "
-        f"{short_count(totals.token_count)} tokens, {totals.clipped_count} outside the axes"
+        f"{short_count(totals.token_count)} tokens written, "
+        f"{short_count(totals.prompt_token_count)} read, {totals.clipped_count} outside the axes"
     )
     _say(console, "spent", spent)
     _say(console, "content", history.content_hash)
@@ -195,6 +196,9 @@ def _print_novelty(history: History, console: Console) -> None:
             f"{mended['valid']} of {mended['proposed']} mended, {mended['new graph']} of them new"
         )
         _say(console, "repairs", words)
+    if history.rewritten_count:
+        words = f"{history.rewritten_count} programs shown in the canonical style, not their own"
+        _say(console, "rewritten", words)
 
 
 def comparison_table(history: History) -> Table:

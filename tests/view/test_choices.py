@@ -5,7 +5,8 @@ from rich.console import Console
 
 from evoprompt.ledger import Event
 from evoprompt.view.choices import by_part, by_template
-from evoprompt.view.history import History, is_child, replay
+from evoprompt.view.history import History, is_child, open_history, replay
+from evoprompt.view.lineage import story
 from evoprompt.view.novelty import duplicates, lines
 from evoprompt.view.report import render
 from evoprompt.view.terminal import show
@@ -116,3 +117,18 @@ def test_a_ledger_from_before_is_shown_without_them(tmp_path) -> None:
         assert word not in text
     assert "templates" in text
     assert duplicates(replay(old)).source > 0
+
+
+def test_the_difference_to_a_parent_is_that_to_what_was_shown_of_it(tmp_path) -> None:
+    builder = Builder(generations=1)
+    events = builder.build()
+    child = next(e for e in events if e.kind == "proposed" and e.generation and e.payload["parents"]
+                 and e.payload["candidate"])  # fmt: skip
+    parent = child.payload["parents"][0]
+    shown_as = "f" * 64
+    builder.sources[shown_as] = "# written again\n" + builder.sources[parent]
+    payload = {"candidate": parent, "graph": "g", "source": shown_as, "reason": None}
+    events.append(Event(0, "rewrite", 0, "rewritten", payload))
+    history = open_history(write_run(tmp_path / "run", builder, events))
+    step = story(history, child.payload["candidate"])[-1]
+    assert any(line.text == "-# written again" for line in step.lines)
