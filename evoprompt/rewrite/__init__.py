@@ -9,7 +9,7 @@ keeps it only if the graph's hash is the same.
 
 from evoprompt.rewrite.program import source
 from evoprompt.rewrite.reading import NoRuleError, read
-from surrogate.encode import GraphError
+from surrogate.encode import FAILURES, GraphError
 
 __all__ = ["rewrite"]
 
@@ -18,5 +18,5 @@ def rewrite(graph: bytes, in_shape: tuple[int, ...], num_classes: int) -> str | 
     """The canonical program of a graph; None if an operator has no rule."""
     try:
         return source(read(graph), in_shape, num_classes)
-    except (NoRuleError, GraphError):
+    except (NoRuleError, GraphError, *FAILURES):  # a graph that is built to break the reading
         return None

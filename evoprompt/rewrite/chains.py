@@ -21,6 +21,8 @@ class Line:
     text: str
     shape: Shape
     """Behind it."""
+    part: "Part | None" = None
+    """The same as a part, if the line is one operator."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +99,8 @@ def _segment(reading: Reading, start: Ref, stop: Ref, nodes: list[Node]) -> list
     whole: list[Step] = [Part(start, stop, tuple(nodes))]
     if len(nodes) == 1 and data(nodes[0]) == [start]:
         texts = layers.lines(nodes[0]) if nodes[0].op != "View" else None
+        if texts and len(texts) == 1:
+            return [Line(texts[0], stop.shape, Part(start, stop, tuple(nodes)))]
         return _lines(texts, stop.shape) if texts else whole
     texts = shortcuts.lines(start, stop, nodes)
     if texts:
@@ -197,17 +201,36 @@ def _named(kind: str, start: Ref, operands: list[Ref]) -> tuple[str, list[Ref]]:
     return kind, operands
 
 
-def _joined(steps: list[Step]) -> Iterator[Step]:
+def _joined(steps: list[Step]) -> list[Step]:
     """Neighbouring parts become one; views alone become lines."""
+    done: list[Step] = []
     run: list[Part] = []
     for step in [*steps, None]:
         if isinstance(step, Part):
             run.append(step)
             continue
-        yield from _run(run)
+        if run and _divides(run[0].entry, run):
+            while done and isinstance(done[-1], Line) and done[-1].part and _is_free(run[0].nodes):
+                run.insert(0, done.pop().part)  # type: ignore[union-attr,arg-type]
+        done += _run(run)
         run = []
         if step is not None:
-            yield step
+            done.append(step)
+    return done
+
+
+def _divides(entry: Ref, run: list[Part]) -> bool:
+    """Whether a part divides an axis of what it reads, whose width then may not be any."""
+    for node in (node for part in run for node in part.nodes):
+        is_split = node.op == "View" and len(node.shape) > len(entry.shape)
+        if data(node)[:1] == [entry] and (is_split or node.op == "Slice"):
+            return True
+    return False
+
+
+def _is_free(nodes: tuple[Node, ...]) -> bool:
+    """Whether nothing so far says how wide the value in front of these nodes is."""
+    return not any(isinstance(operand, Weight) for operand in nodes[0].inputs)
 
 
 def _run(run: list[Part]) -> Iterator[Step]:

@@ -4,11 +4,12 @@ In: a node and the expressions of its operands. Out: an `Expression` whose recor
 again. An operator without a rule raises `NoRuleError`.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from evoprompt.rewrite import views
-from evoprompt.rewrite.layers import number, padding_of, resize_settings
+from evoprompt.rewrite.layers import layer_text, number, padding_of, resize_settings
 from evoprompt.rewrite.reading import NoRuleError
 from surrogate.ir import BATCH, Constant, Dim, Node, Operand, Ref, Shape, Weight
 
@@ -124,8 +125,8 @@ def _clip(node: Node, operands: Operands) -> Expression:
 
 
 def _gelu(node: Node, operands: Operands) -> Expression:
-    how = node.attributes.get("approximate")
-    return Expression(f"F.gelu({operands[0].text}{f', approximate={how!r}' if how else ''})")
+    how = ', approximate="tanh"' if node.attributes.get("approximate") == "tanh" else ""
+    return Expression(f"F.gelu({operands[0].text}{how})")
 
 
 def _hard_sigmoid(node: Node, operands: Operands) -> Expression:
@@ -247,7 +248,7 @@ def _pad(node: Node, operands: Operands) -> Expression:
     around = padding_of(node.attributes["p"])  # type: ignore[arg-type]
     rest = f", value={operands[1].text}" if len(operands) > 1 else ""
     if mode != "constant":
-        rest = f", mode={kinds[str(mode)]!r}"
+        rest = f', mode="{kinds[str(mode)]}"'
     return Expression(f"F.pad({operands[0].text}, {around}{rest})")
 
 
@@ -255,7 +256,7 @@ def _resize(node: Node, operands: Operands) -> Expression:
     settings = resize_settings(node)
     if settings is None:
         raise NoRuleError("this way of resizing")
-    words = ", ".join(f"{key}={value!r}" for key, value in settings.items())
+    words = ", ".join(f"{key}={layer_text(value)}" for key, value in settings.items())
     return Expression(f"F.interpolate({operands[0].text}, {words})")
 
 
@@ -278,7 +279,10 @@ def _linear(node: Node, operands: Operands) -> Expression:
 
 def _einsum(node: Node, operands: Operands) -> Expression:
     parts = ", ".join(operand.text for operand in operands)
-    return Expression(f'torch.einsum("{node.attributes["equation"]}", {parts})')
+    equation = str(node.attributes["equation"])
+    if not re.fullmatch(r"[A-Za-z,.>-]+", equation):
+        raise NoRuleError("an einsum of other than letters")
+    return Expression(f'torch.einsum("{equation}", {parts})')
 
 
 def _where(node: Node, operands: Operands) -> Expression:

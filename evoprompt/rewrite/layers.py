@@ -79,14 +79,15 @@ SIZE = _Raw("c")
 
 
 def _call(name: str, *given: object, **named: object) -> str:
-    texts = [_text(value) for value in given]
-    texts += [f"{key}={_text(value)}" for key, value in named.items()]
+    texts = [layer_text(value) for value in given]
+    texts += [f"{key}={layer_text(value)}" for key, value in named.items()]
     return f"nn.{name}({', '.join(texts)})"
 
 
-def _text(value: object) -> str:
+def layer_text(value: object) -> str:
+    """A setting as it stands in a call."""
     if isinstance(value, tuple):
-        inner = ", ".join(map(_text, value))
+        inner = ", ".join(map(layer_text, value))
         return f"({inner},)" if len(value) == 1 else f"({inner})"
     if isinstance(value, float):
         return number(value)
@@ -289,8 +290,8 @@ def _activation(name: str, **settings: tuple[str, float]) -> Callable[[Node], Li
 
 
 def _gelu(node: Node) -> Lines:
-    how = node.attributes.get("approximate")
-    return [_call("GELU", approximate=how) if how else _call("GELU")]
+    is_fast = node.attributes.get("approximate") == "tanh"
+    return [_call("GELU", approximate="tanh") if is_fast else _call("GELU")]
 
 
 def _hard_sigmoid(node: Node) -> Lines:

@@ -6,49 +6,65 @@ than one reader or a line would become too long.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import count
 
 from evoprompt.rewrite import layers, views
-from evoprompt.rewrite.expressions import (
-    ATOM,
-    Expression,
-    constant_literal,
-    expression,
-    sizes,
-)
+from evoprompt.rewrite.expressions import ATOM, Expression, constant_literal, expression, sizes
+from evoprompt.rewrite.members import Members
 from evoprompt.rewrite.reading import GATED, NoRuleError, Reading, data, is_growth
-from evoprompt.rewrite.weights import beginning, weight_expression
+from evoprompt.rewrite.sequences import (
+    complex_call,
+    gated_layer,
+    is_part,
+    output_call,
+    states,
+)
+from evoprompt.rewrite.weights import weight_expression
 from surrogate.ir import BATCH, Constant, Node, Operand, Ref, Weight
 
-LINE = 88  # characters
+LINE = 72  # characters of an expression; its name and the indentation stand before it
 LONGEST_TABLE = 64  # numbers of a constant that are written out
 _NAMES = "abcdefghijkmnopqrstuvwyz"
-_BASES = {
-    "Conv": "conv", "ConvTranspose": "up", "Linear": "linear", "GRU": "gru", "LSTM": "lstm",
-    "RNN": "rnn", "PRelu": "slope", "MaxPool": "pool", "AveragePool": "pool",
-}  # fmt: skip
+_INDENT = " " * 8
+_STATELESS_LAYERS = frozenset({"LayerNorm", "GroupNorm", "BatchNorm", "InstanceNorm"})
 
 
-def class_lines(reading: Reading, entry: Ref, exit: Ref, nodes: list[Node]) -> tuple[str, ...]:
-    """The lines of a class that turns one value into the other, without its first line."""
-    return _Part(reading, entry, exit, nodes).lines()
+@dataclass(frozen=True)
+class Class:
+    """A class, but for its name."""
+
+    lines: tuple[str, ...]
+    size_of: str = ""
+    """Channels or Features if it is built for the size of its input's second or last axis."""
+
+
+def class_of(reading: Reading, entry: Ref, exit: Ref, nodes: list[Node]) -> Class:
+    """The class that turns one value into the other."""
+    found = Class(_Part(reading, entry, exit, nodes, None).lines())
+    most = 0
+    for name, axis in (("Channels", 1), ("Features", -1)) if len(entry.shape) > 1 else ():
+        dim = entry.shape[axis]
+        part = _Part(reading, entry, exit, nodes, None if dim.scale else dim.offset)
+        lines = part.lines()
+        if part.members.open_count > most:
+            most, found = part.members.open_count, Class(lines, name)
+    return found
 
 
 class _Part:
     """One class while it is written."""
 
-    def __init__(self, reading: Reading, entry: Ref, exit: Ref, nodes: list[Node]) -> None:
+    def __init__(
+        self, reading: Reading, entry: Ref, exit: Ref, nodes: list[Node], size: int | None
+    ) -> None:
         self.reading, self.entry, self.exit, self.nodes = reading, entry, exit, nodes
         self.values: dict[Ref, Expression] = {entry: Expression("x")}
-        self.waiting: dict[Ref, Expression] = {}
-        """Expressions that are read once and not written yet."""
-        self.built: list[str] = []
+        """Names, and expressions that are read once and stand in no line yet."""
+        self.members = Members(size)
         self.steps: list[str] = []
-        self.modules: dict[tuple[str, ...], tuple[str, str]] = {}
-        self.parameters: dict[str, tuple[str, tuple[int, ...]]] = {}
-        self.tables: dict[str, str] = {}
-        self.names: set[str] = set()
-        self.letters = self._letters()
+        self.letters = _letters()
+        self.chunks = _chunks(nodes)
         self.reads = self._reads()
         self.sizes = {
             dim.offset: f"x.shape[{axis}]"
@@ -61,64 +77,61 @@ class _Part:
         """Write everything down."""
         for node in self.nodes:
             self._node(node)
-        result = self._value(self.exit)
-        head = ["    def __init__(self):", "        super().__init__()", *self.built]
-        body = [*self.steps, f"        return {result.text}"]
-        return (*(head if self.built else []), "    def forward(self, x):", *body)
-
-    def _letters(self) -> Iterator[str]:
-        yield from _NAMES
-        for number in count(1):
-            yield from (f"{letter}{number}" for letter in _NAMES)
+        given = "self, c" if self.members.open_count else "self"
+        built = [f"    def __init__({given}):", f"{_INDENT}super().__init__()"]
+        built += [_INDENT + line for line in self.members.lines]
+        body = [*self.steps, f"return {self._value(self.exit).text}"]
+        body = [_INDENT + line for line in body]
+        return (*(built if self.members.lines else []), "    def forward(self, x):", *body)
 
     def _reads(self) -> dict[Ref, int]:
         reads: dict[Ref, int] = {self.exit: 1}
         for node in self.nodes:
-            for ref in data(node):
-                reads[ref] = reads.get(ref, 0) + 1
+            if self.chunks.get(node, [node])[0] is node:
+                for ref in data(node):
+                    reads[ref] = reads.get(ref, 0) + 1
         return reads
 
     # --- values ----------------------------------------------------------------------------------
 
     def _value(self, ref: Ref) -> Expression:
-        if ref in self.waiting:
-            return self.waiting[ref]
         if ref not in self.values:
             raise NoRuleError(f"an output of {ref.node.op} that has no name in PyTorch")
         return self.values[ref]
 
-    def _settle(self, node: Node, made: Expression) -> None:
-        """Keep an expression for its one reader, or give it a name."""
-        ref = Ref(node)
-        is_name = made.text.isidentifier()
-        if is_name or self.reads.get(ref, 0) == 1:
-            self.waiting[ref] = made
-        else:
-            self._assign(ref, made)
-
     def _assign(self, ref: Ref, made: Expression) -> None:
         name = next(self.letters)
-        self.steps.append(f"        {name} = {made.text}")
-        self.waiting.pop(ref, None)
+        self.steps.append(f"{name} = {made.text}")
         self.values[ref] = Expression(name)
+
+    def _named(self, ref: Ref) -> str:
+        """The name of a value, which is given one if it has none."""
+        if not self._value(ref).text.isidentifier():
+            self._assign(ref, self._value(ref))
+        return self._value(ref).text
 
     def _node(self, node: Node) -> None:
         if node.op in GATED:
             self._gated(node)
-            return
-        if node.op == "Transpose" and node in self.reading.glued:
-            return
-        used = [ref for ref in data(node) if ref in self.waiting]
-        made = self._made(node)
-        while len(made.text) + 15 > LINE and any(not self._is_short(ref) for ref in used):
-            longest = max(used, key=lambda ref: len(self._value(ref).text))
-            self._assign(longest, self.waiting[longest])
-            used = [ref for ref in used if ref in self.waiting]
-            made = self._made(node)
-        self._settle(node, made)
+        elif node in self.chunks:
+            self._chunk(self.chunks[node])
+        elif not (node.op == "Transpose" and node in self.reading.glued):
+            ref, made = Ref(node), self._within_line(node)
+            if made.text.isidentifier() or self.reads.get(ref, 0) == 1:
+                self.values[ref] = made
+            else:
+                self._assign(ref, made)
 
-    def _is_short(self, ref: Ref) -> bool:
-        return ref not in self.waiting or len(self.waiting[ref].text) < 12
+    def _within_line(self, node: Node) -> Expression:
+        """The expression of a node; operands get names until it is short enough."""
+        made = self._made(node)
+        while len(made.text) > LINE:
+            longest = max(data(node), key=lambda ref: len(self._value(ref).text), default=None)
+            if longest is None or len(self._value(longest).text) < 12:
+                break
+            self._assign(longest, self._value(longest))
+            made = self._made(node)
+        return made
 
     def _made(self, node: Node) -> Expression:
         """The expression of a node: a layer that is called, or an operator."""
@@ -126,35 +139,39 @@ class _Part:
             return self._growth(node)
         if node.op == "Tile":
             return self._tile(node)
-        if node.op in ("Concat", "Mul", "View", "DFT", "Select"):
-            special = self._complex(node)
-            if special is not None:
-                return special
+        if node in self.reading.glued or is_part(node):
+            return complex_call(node, self._value(data(node)[0]))
         if node.op == "View":
             return self._view(node)
-        weights = [operand for operand in node.inputs if isinstance(operand, Weight)]
-        texts = layers.lines(node) if weights or node.op in ("LayerNorm", "GroupNorm") else None
+        if node.op == "Expand" and node.shape == self.entry.shape:
+            return Expression(f"{self._value(data(node)[0]).at_least(ATOM)}.expand_as(x)")
+        self._name_likes(node)
+        has_weights = any(isinstance(operand, Weight) for operand in node.inputs)
+        texts = layers.lines(node) if has_weights or node.op in _STATELESS_LAYERS else None
         if texts:
-            return Expression(
-                f"self.{self._module(node, texts)}({self._value(data(node)[0]).text})"
-            )
-        if weights or not layers.lines(node):
-            return expression(node, [self._operand(node, operand) for operand in node.inputs])
+            return self._called(node, texts)
         try:
             return expression(node, [self._operand(node, operand) for operand in node.inputs])
         except NoRuleError:
-            texts = layers.lines(node) or []
-            return Expression(
-                f"self.{self._module(node, texts)}({self._value(data(node)[0]).text})"
-            )
+            texts = layers.lines(node)
+            if not texts:
+                raise
+            return self._called(node, texts)
+
+    def _called(self, node: Node, texts: list[str]) -> Expression:
+        name = self.members.module(node, texts)
+        return Expression(f"{name}({self._value(data(node)[0]).text})")
 
     def _operand(self, node: Node, operand: Operand) -> Expression:
         if isinstance(operand, Ref):
-            return self._value(operand)
+            return self._resized(node, operand)
         if isinstance(operand, Weight):
-            return weight_expression(
-                operand, lambda source, shape: self._parameter(source, shape, node.op)
+            like = self._like(node, operand)
+            made = weight_expression(
+                operand,
+                lambda source, shape: self.members.parameter(source, shape, node.op, bool(like)),
             )
+            return Expression(f"match({made.text}, {like})") if like else made
         text = constant_literal(operand)
         if text is not None:
             return Expression(text)
@@ -162,25 +179,47 @@ class _Part:
             return self._constant(operand)
         raise NoRuleError(f"an operand of {node.op} that is left out")
 
+    def _name_likes(self, node: Node) -> None:
+        """Give names to the values that others are made as large as: they are read twice."""
+        for operand in node.inputs:
+            if isinstance(operand, Weight):
+                self._like(node, operand)
+            elif isinstance(operand, Ref):
+                self._resized(node, operand)
+
+    def _like(self, node: Node, weight: Weight) -> str:
+        """The value that a weight is added to and is as large as, for `match`."""
+        others = data(node)
+        if node.op not in ("Add", "Sub", "Mul") or len(others) != 1 or len(weight.shape) < 3:
+            return ""
+        is_alike = tuple(dim.offset for dim in others[0].shape[1:]) == weight.shape[1:]
+        return self._named(others[0]) if is_alike and weight.shape[0] == 1 else ""
+
+    def _resized(self, node: Node, operand: Ref) -> Expression:
+        """A value; what is grown of a weight and stands beside tokens is made as wide as they."""
+        made = self._value(operand)
+        others = [ref for ref in data(node) if ref.node not in self.reading.grown]
+        is_beside = node.op == "Concat" and node.attributes["a"] == 1 and len(node.shape) > 2
+        if is_beside and others and operand.node in self.reading.grown:
+            return Expression(f"resize({made.text}, {self._named(others[0])})")
+        return made
+
     def _constant(self, constant: Constant) -> Expression:
         if constant.scalar is not None:
             if any(dim.scale for dim in constant.shape):
-                text = f"x.new_full(({sizes(constant.shape, self._batch())}), {constant.scalar:g})"
-                return Expression(text)
+                size = sizes(constant.shape, self._batch())
+                return Expression(f"x.new_full(({size}), {constant.scalar:g})")
             size = ", ".join(str(dim.offset) for dim in constant.shape)
-            return Expression(
-                self._table(f"torch.full(({size},), {layers.number(constant.scalar)})")
-            )
+            text = f"torch.full(({size},), {layers.number(constant.scalar)})"
+            return Expression(self.members.table(text))
         if constant.data is None or not constant.is_static or constant.data[0].size > LONGEST_TABLE:
             raise NoRuleError("a constant of many numbers")
         array = constant.data[0]
-        if array.dtype.kind == "f":
-            rows = [layers.number(value) for value in array.reshape(-1).tolist()]
-            text = f"torch.tensor([{', '.join(rows)}])"
-            return Expression(
-                self._table(f"{text}.reshape{array.shape}" if array.ndim > 1 else text)
-            )
-        return Expression(self._table(f"torch.tensor({array.tolist()})"))
+        if array.dtype.kind != "f":
+            return Expression(self.members.table(f"torch.tensor({array.tolist()})"))
+        row = ", ".join(layers.number(value) for value in array.reshape(-1).tolist())
+        shaped = f".reshape{array.shape}" if array.ndim > 1 else ""
+        return Expression(self.members.table(f"torch.tensor([{row}]){shaped}"))
 
     def _batch(self) -> str:
         axis = next((i for i, dim in enumerate(self.entry.shape) if dim == BATCH), None)
@@ -189,20 +228,22 @@ class _Part:
         return f"x.shape[{axis}]"
 
     def _growth(self, node: Node) -> Expression:
+        """A weight or a constant for every example."""
         content = node.inputs[1]
+        if any(dim.scale and dim != BATCH for dim in node.shape):
+            raise NoRuleError("a weight for more than every example")
         if isinstance(content, Constant):
             if content.scalar is None:
                 raise NoRuleError("a constant of many numbers for each example")
             size = sizes(node.shape, self._batch())
             return Expression(f"x.new_full(({size},), {layers.number(content.scalar)})")
+        assert isinstance(content, Weight)
         made = self._operand(node, content)
-        old = (None,) * (len(node.shape) - len(content.shape)) + tuple(content.shape)
+        old = (None,) * (len(node.shape) - len(content.shape)) + content.shape
         given = [
             self._batch() if dim == BATCH else "-1" if dim.offset == size else str(dim.offset)
             for dim, size in zip(node.shape, old, strict=True)
         ]
-        if any(dim.scale and dim != BATCH for dim in node.shape):
-            raise NoRuleError("a weight for more than every example")
         return Expression(f"{made.at_least(ATOM)}.expand({', '.join(given)})")
 
     def _tile(self, node: Node) -> Expression:
@@ -214,138 +255,64 @@ class _Part:
         ones = ", ".join(["1"] * (len(node.shape) - 1))
         return Expression(f"{made.at_least(ATOM)}.repeat({self._batch()}, {ones})")
 
-    # --- what has state --------------------------------------------------------------------------
+    # --- several outputs -------------------------------------------------------------------------
 
-    def _name(self, base: str) -> str:
-        name = next(
-            n for n in (base, *(f"{base}{k}" for k in range(2, 999))) if n not in self.names
-        )
-        self.names.add(name)
-        return name
-
-    def _module(self, node: Node, texts: list[str]) -> str:
-        text = texts[0] if len(texts) == 1 else f"nn.Sequential({', '.join(texts)})"
-        sources = tuple(name for o in node.inputs if isinstance(o, Weight) for name in o.sources)
-        known = self.modules.get(sources)
-        if known is not None and sources:
-            if known[1] != text:
-                raise NoRuleError("a weight that two different layers read")
-            return known[0]
-        if any(set(other) & set(sources) for other in self.modules) or (
-            set(sources) & self.parameters.keys()
-        ):
-            raise NoRuleError("a weight that two different layers read")
-        base = _BASES.get(node.op, "norm" if node.op.endswith("Norm") else "layer")
-        name = self._name(base)
-        self.modules[sources or (f" {name}",)] = (name, text)
-        self.built.append(f"        self.{name} = {text}")
-        return name
-
-    def _parameter(self, source: str, shape: tuple[int, ...], op: str) -> str:
-        if any(source in sources for sources in self.modules):
-            raise NoRuleError("a weight that two different layers read")
-        known = self.parameters.get(source)
-        if known is None:
-            name = self._name("weight")
-            known = self.parameters[source] = (name, shape)
-            self.built.append(f"        self.{name} = nn.Parameter({beginning(op, shape)})")
-        if known[1] != shape:
-            return f"self.{known[0]}.reshape({', '.join(map(str, shape))})"
-        return f"self.{known[0]}"
-
-    def _table(self, text: str) -> str:
-        name = self.tables.get(text)
-        if name is None:
-            name = self.tables[text] = self._name("table")
-            self.built.append(f'        self.register_buffer("{name}", {text}, persistent=False)')
-        return f"self.{name}"
-
-    # --- recurrences and complex numbers ---------------------------------------------------------
+    def _chunk(self, group: list[Node]) -> None:
+        """Equal pieces of one axis."""
+        if Ref(group[0]) in self.values:
+            return
+        source = data(group[0])[0]
+        [axis] = group[0].attributes["a"]  # type: ignore[misc]
+        names = [next(self.letters) for _ in group]
+        text = self._value(source).at_least(ATOM)
+        self.steps.append(f"{', '.join(names)} = {text}.chunk({len(group)}, {axis})")
+        self.values |= {Ref(n): Expression(name) for n, name in zip(group, names, strict=True)}
 
     def _gated(self, node: Node) -> None:
-        text = gated_layer(node)
-        name = self._module(node, [text])
+        name = self.members.module(node, [gated_layer(node)])
         given = self._value(data(node)[0]).text
-        states = [self._operand(node, state).text for state in _states(node)]
-        if states:
-            given += f", {states[0] if len(states) == 1 else f'({states[0]}, {states[1]})'}"
-        used = [self.reads.get(Ref(node, place), 0) > 0 for place in range(3)]
-        call = f"self.{name}({given})"
+        firsts = [self._operand(node, state).text for state in states(node)]
+        if firsts:
+            given += f", {firsts[0] if len(firsts) == 1 else f'({firsts[0]}, {firsts[1]})'}"
         places = 3 if node.op == "LSTM" else 2
-        names = [next(self.letters) if use else "_" for use in used[:places]]
+        used = [self.reads.get(Ref(node, place), 0) > 0 for place in range(places)]
+        names = [next(self.letters) if use else "_" for use in used]
         inner = names[1] if places == 2 else f"({names[1]}, {names[2]})"
-        if not any(used[1:]):
-            self.steps.append(f"        {names[0]} = {call}[0]")
+        if any(used[1:]):
+            self.steps.append(f"{names[0]}, {inner} = {name}({given})")
         else:
-            self.steps.append(f"        {names[0]}, {inner} = {call}")
-        for place, use in enumerate(used[:places]):
-            if use:
-                self.values[Ref(node, place)] = Expression(names[place])
+            self.steps.append(f"{names[0]} = {name}({given})[0]")
+        for place, letter in enumerate(names):
+            self.values[Ref(node, place)] = Expression(letter)
 
     def _view(self, node: Node) -> Expression:
-        """What PyTorch gives of a recurrence has ONNX's directions behind each other."""
         source = data(node)[0]
-        if source.node not in self.reading.glued:
+        if source.node not in self.reading.glued or source.output:
             text = views.calls(source.shape, node.shape, self.sizes)
             return Expression(self._value(source).at_least(ATOM) + text)
         is_turned = source.node.op == "Transpose"
-        cell = data(source.node)[0].node if is_turned else source.node
-        if is_turned and source.node.attributes["order"] != (0, 2, 1, 3):
-            raise NoRuleError("the directions of a recurrence in another order")
-        if source.output and not is_turned:
-            return expression(node, [self._value(source)])
-        name = self._value(Ref(cell)).text
-        steps, ways, batch, hidden = cell.shapes[0]
-        given = (steps, batch, type(hidden)(0, ways.offset * hidden.offset))
-        return Expression(name + ("" if given == node.shape else views.calls(given, node.shape)))
-
-    def _complex(self, node: Node) -> Expression | None:
-        """Fourier transforms: a pair of real and imaginary part is one complex tensor."""
-        glued = self.reading.glued
-        if node.op == "Select":
-            source = data(node)[0].node
-            is_part = source.op == "DFT" and node.attributes["a"] == len(source.shape) - 1
-            if not is_part:
-                return None
-            part = {(0,): "real", (1,): "imag"}[node.attributes["i"]]  # type: ignore[index]
-            return Expression(f"{self._value(Ref(source)).at_least(ATOM)}.{part}")
-        if node not in glued:
-            return None
-        if node.op == "View":
-            return self._value(data(node)[0])
-        if node.op in ("Mul", "Concat"):
-            return self._value(data(node)[0])
-        axis = node.inputs[2] if len(node.inputs) > 2 else None
-        if (
-            not isinstance(axis, Constant)
-            or axis.scalar is None
-            or node.attributes.keys() - {"inverse"}
-        ):
-            raise NoRuleError("a Fourier transform of another kind")
-        name = "ifft" if node.attributes.get("inverse") else "fft"
-        return Expression(
-            f"torch.fft.{name}({self._value(data(node)[0]).text}, dim={int(axis.scalar)})"
-        )
+        cell = data(source.node)[0] if is_turned else source
+        return Expression(self._value(cell).text + output_call(node))
 
 
-def _states(node: Node) -> list[Operand]:
-    rest = [operand for operand in node.inputs[3:] if not isinstance(operand, Weight)]
-    return [operand for operand in rest if operand is not None]
+def _letters() -> Iterator[str]:
+    yield from _NAMES
+    for number in count(1):
+        yield from (f"{letter}{number}" for letter in _NAMES)
 
 
-def gated_layer(node: Node) -> str:
-    """The call that builds a recurrence."""
-    fan_in, hidden = node.attributes["c"]  # type: ignore[misc]
-    known = {"c", "bi", "activations"}
-    weights = sum(isinstance(operand, Weight) for operand in node.inputs)
-    if node.attributes.keys() - known or not layers.is_natural(node) or weights not in (2, 3):
-        raise NoRuleError(f"a {node.op} with other settings")
-    named = ["bidirectional=True"] if node.attributes.get("bi") else []
-    kinds: tuple[str, ...] = node.attributes.get("activations", ())  # type: ignore[assignment]
-    if set(kinds) == {"Relu"}:
-        named.append('nonlinearity="relu"')
-    elif set(kinds) - {"Tanh"}:
-        raise NoRuleError(f"a {node.op} with other activations")
-    if weights == 2:
-        named.append("bias=False")
-    return f"nn.{node.op}({', '.join([str(fan_in), str(hidden), *named])})"
+def _chunks(nodes: list[Node]) -> dict[Node, list[Node]]:
+    """Slices that cut one axis of a value into equal pieces, each with all of its group."""
+    groups: dict[tuple, list[Node]] = {}
+    for node in nodes:
+        if node.op == "Slice" and len(node.attributes["a"]) == 1 and "step" not in node.attributes:  # type: ignore[arg-type]
+            groups.setdefault((data(node)[0], node.attributes["a"]), []).append(node)
+    found: dict[Node, list[Node]] = {}
+    for (source, (axis,)), group in groups.items():
+        group.sort(key=lambda node: node.attributes["from"])  # type: ignore[arg-type,return-value]
+        size, number = source.shape[axis].offset, len(group)
+        ends = [(*node.attributes["from"], *node.attributes["to"]) for node in group]  # type: ignore[misc]
+        width = size // number
+        if size % number == 0 and ends == [(i * width, (i + 1) * width) for i in range(number)]:
+            found |= dict.fromkeys(group, group)
+    return found

@@ -14,7 +14,6 @@ from evoprompt.rewrite.reading import Reading
 from surrogate.ir import BATCH, Ref, Shape
 
 _POOL = re.compile(r"nn\.(Adaptive)?(Avg|Max)Pool([12])d\((\d+)\)")
-_ACTIVATION = re.compile(r"nn\.(ReLU|GELU|SiLU|ELU|Mish|LeakyReLU|Tanh)\(\)")
 
 
 def source(reading: Reading, in_shape: tuple[int, ...], num_classes: int) -> str:
@@ -24,9 +23,11 @@ def source(reading: Reading, in_shape: tuple[int, ...], num_classes: int) -> str
     forward = "x"
     if len(in_shape) == 1 and steps and _is_new_axis(steps[0], in_shape):
         steps, forward = steps[1:], "x.unsqueeze(1)"
-    body, head = _split(steps, num_classes, entry.shape)
+    body, rest = _split(steps, entry.shape)
     classes = _Classes(reading)
     inside = [line for step in body for line in classes.step(step, 3)]
+    head = _head_lines(classes, rest, num_classes)
+    inside, head = _with_pool(body, rest, inside, head)
     net = [
         "class Net(nn.Module):",
         "    def __init__(self, in_shape, num_classes):",
@@ -35,14 +36,14 @@ def source(reading: Reading, in_shape: tuple[int, ...], num_classes: int) -> str
         *inside,
         "        )",
         "        self.head = nn.Sequential(",
-        *(f"{INDENT * 3}{line}," for line in head),
+        *head,
         "        )",
         "    def forward(self, x):",
         f"        return self.head(self.body({forward}))",
     ]
     own = [*classes.lines(), *net]
     text = "\n".join(own)
-    used = [name for name in SIZED if f"{name}(" in text]
+    used = [name for name in SIZED if re.search(rf"\b{name}\(", text)]
     helpers = [line for name in used for line in SIZED[name].strip("\n").split("\n")]
     return source_of([*helpers, *own], dimensions=2 if len(in_shape) == 3 else 1)
 
@@ -51,40 +52,51 @@ def _is_new_axis(step: Step, in_shape: tuple[int, ...]) -> bool:
     return isinstance(step, Line) and step.shape == (BATCH, (0, 1), (0, in_shape[0]))
 
 
-def _split(steps: Chain, num_classes: int, first: Shape) -> tuple[Chain, list[str]]:
-    """The body's steps and the head's lines.
-
-    `nn.Flatten()` does nothing to rows: it stands in every head.
-    """
+def _split(steps: Chain, first: Shape) -> tuple[Chain, Chain]:
+    """The body's steps and the head's: from where the axes are no longer those of the input."""
     shapes = [first, *(step.shape for step in steps)]
     start = len(steps)
-    texts = [step.text if isinstance(step, Line) else "" for step in steps]
-    while start and len(shapes[start - 1]) == 2:
-        is_act = _ACTIVATION.fullmatch(texts[start - 1]) and start < len(steps)
-        if not texts[start - 1].startswith("nn.LazyLinear(") and not is_act:
-            break
+    while start and len(shapes[start]) != max(3, len(first)):
         start -= 1
-    while start < len(steps) and not texts[start].startswith("nn.LazyLinear("):
-        start += 1
-    lines = [text for text in texts[start:]]
-    if lines:
-        lines[-1] = lines[-1].replace(f"LazyLinear({num_classes}", "LazyLinear(num_classes")
-    if start and texts[start - 1] == "nn.Flatten()":
-        start -= 1
-        pool = _POOL.fullmatch(texts[start - 1]) if start else None
-        if pool and lines:
-            pooled = _adaptive(pool, shapes[start - 1], shapes[start])
-            if pooled:
-                return steps[: start - 1], [pooled, "nn.Flatten()", *lines]
-    return steps[:start], ["nn.Flatten()", *lines]
+    return steps[:start], steps[start:]
 
 
-def _adaptive(pool: re.Match[str], before: Shape, after: Shape) -> str | None:
+def _head_lines(classes: "_Classes", steps: Chain, num_classes: int) -> list[str]:
+    """The head's lines; the last layer's width is the number of classes.
+
+    `nn.Flatten()` does nothing to rows: it stands in every head, behind what makes them.
+    """
+    flatten, linear = f"{INDENT * 3}nn.Flatten(),", f"nn.LazyLinear({num_classes}"
+    lines = [classes.step(step, 3) for step in steps]
+    if [flatten] not in lines:
+        rows = [place for place, step in enumerate(steps) if len(step.shape) == 2]
+        lines.insert(rows[0] + 1 if rows else 0, [flatten])
+    head = [line for some in lines for line in some]
+    if head[-1].strip().startswith((f"{linear}, ", f"{linear})")):
+        head[-1] = head[-1].replace(linear, "nn.LazyLinear(num_classes")
+    return head
+
+
+def _with_pool(
+    body: Chain, rest: Chain, inside: list[str], head: list[str]
+) -> tuple[list[str], list[str]]:
+    """The body's and the head's lines; a pooling in front of the head stands in it."""
+    last = body[-1] if body else None
+    if not isinstance(last, Line) or not rest or head[0].strip() != "nn.Flatten(),":
+        return inside, head
+    pool = _POOL.fullmatch(last.text)
+    before = body[-2].shape if len(body) > 1 else None
+    text = _adaptive(pool, before, last.shape) if pool else None
+    return (inside[:-1], [f"{INDENT * 3}{text},", *head]) if text else (inside, head)
+
+
+def _adaptive(pool: re.Match[str], before: Shape | None, after: Shape) -> str | None:
     """The pooling as one to so many positions."""
     adaptive, kind, dims, size = pool.groups()
     if not adaptive:
         counts = {dim.offset for dim in after[2:]}
-        if len(counts) > 1 or any(dim.offset % int(size) for dim in before[2:]):
+        is_whole = before and not any(dim.offset % int(size) for dim in before[2:])
+        if len(counts) > 1 or not is_whole:
             return None
         size = str(counts.pop())
     return f"nn.Adaptive{kind}Pool{dims}d({size})"
@@ -111,7 +123,7 @@ class _Classes:
         if isinstance(step, Line):
             return [f"{space}{step.text},"]
         if isinstance(step, Part):
-            return [f"{space}{self._name(step)}(),"]
+            return [f"{space}{self._name(step)},"]
         if len(step.branches) == 1:
             inside = [line for one in step.branches[0] for line in self.step(one, depth + 1)]
         else:
@@ -127,5 +139,6 @@ class _Classes:
         return [f"{INDENT * depth}nn.Sequential(", *inside, f"{INDENT * depth}),"]
 
     def _name(self, part: Part) -> str:
-        body = parts.class_lines(self.reading, part.entry, part.exit, list(part.nodes))
-        return self.names.setdefault(body, f"Part{len(self.names) + 1}")
+        made = parts.class_of(self.reading, part.entry, part.exit, list(part.nodes))
+        name = self.names.setdefault(made.lines, f"Part{len(self.names) + 1}")
+        return f"{made.size_of}({name})" if made.size_of else f"{name}()"

@@ -44,8 +44,8 @@ def read(graph: bytes) -> Reading:
         NoRuleError: A weight is not of ordinary floats: its numbers are not in the graph.
         surrogate.encode.GraphError: The bytes are not the graph of one network.
     """
-    model = onnx.load_from_string(graph)
-    whole = encode.read(model)
+    whole = encode.read(graph)
+    model = onnx.ModelProto.FromString(graph)
     kinds = {door.name: door.type.tensor_type.elem_type for door in model.graph.input}
     strange = [name for name in whole.sizes if kinds.get(name) != TensorProto.FLOAT]
     strange += [name for name in _weights(whole.nodes) if kinds.get(name) != TensorProto.FLOAT]

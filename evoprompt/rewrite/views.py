@@ -33,7 +33,7 @@ def layers(before: Shape, after: Shape) -> list[str] | None:
         return ["nn.Flatten()"]
     lines: list[str] = []
     for start, stop, first, last in reversed(_groups(before, after)):
-        parts = _open(after, first, last, {}) if last > first else ""
+        parts = _open(after[first:last], {}) if last > first else ""
         is_joined, is_split = stop - start > 1, last - first > 1
         if last == first:  # an axis of one goes
             start, is_joined = start - 1, True
@@ -91,44 +91,56 @@ def _is_equal(ours: Sequence[Dim], theirs: Sequence[Dim]) -> bool:
 def _group_calls(before: Shape, after: Shape, group: Group, known: Mapping[int, str]) -> list[str]:
     start, stop, first, last = group
     if last == first:
-        return [f".squeeze({start})"]
+        return [_without_one(before, start)]
     if stop == start:
         return [f".unsqueeze({start})"]
-    if stop - start == 2 == last - first:
-        moved = _moved(before[start:stop], after[first:last], start, known)
-        if moved:
-            return moved
-    texts = []
-    if stop - start > 1:
-        ends = f"{start}" if stop == len(before) else f"{start}, {stop - 1}"
+    ours, theirs = list(before[start:stop]), list(after[first:last])
+    texts = _moved(ours, theirs, start, known)
+    if len(ours) > 1:
+        is_end = (stop, last) == (len(before), len(after)) and not texts
+        ends = f"{start}" if is_end else f"{start}, {start + len(ours) - 1}"
         texts.append(f".flatten({ends})")
-    if last - first > 1:
-        texts.append(f".unflatten({start}, ({_open(after, first, last, known)}))")
+    if len(theirs) > 1:
+        texts.append(f".unflatten({start}, ({_open(theirs, known)}))")
     return texts
 
 
-def _moved(ours: Shape, theirs: Shape, start: int, known: Mapping[int, str]) -> list[str] | None:
-    """A factor that goes from one axis to its neighbour."""
-    (_, right), (other, more) = ours, theirs
-    if right.scale or more.scale:
-        return None
-    if right.offset % more.offset == 0:
-        factor = right.offset // more.offset
-        return [f".unflatten({start + 1}, ({factor}, -1))", f".flatten({start}, {start + 1})"]
-    if more.offset % right.offset == 0 and other.scale:
-        factor = more.offset // right.offset
-        text = known.get(factor, str(factor))
-        return [f".unflatten({start}, (-1, {text}))", f".flatten({start + 1}, {start + 2})"]
-    return None
+def _without_one(before: Shape, axis: int) -> str:
+    """An axis of one goes; joined to its neighbour it may be of another size."""
+    if axis and axis + 1 < len(before):
+        return f".flatten({axis}, {axis + 1})"
+    return f".flatten({axis - 1}, {axis})" if axis > 1 else f".squeeze({axis})"
 
 
-def _open(after: Shape, first: int, last: int, known: Mapping[int, str]) -> str:
-    """The sizes of a split: that of the batch is left open, else one that says least."""
-    dims = after[first:last]
+def _moved(ours: list[Dim], theirs: list[Dim], start: int, known: Mapping[int, str]) -> list[str]:
+    """Factors that go from one axis to its neighbour, from the last axis on; takes what is done."""
+    texts: list[str] = []
+    while len(ours) > 1 and len(theirs) > 1:
+        (scale, have), (more_scale, want) = ours[-1], theirs[-1]
+        place = start + len(ours) - 1
+        if scale or more_scale or (want % have and have % want):
+            break
+        if want > have:
+            factor, left = want // have, ours[-2]
+            if left.scale % factor or left.offset % factor:
+                break
+            text = known.get(factor, str(factor)) if left.scale else str(factor)
+            texts += [f".unflatten({place - 1}, (-1, {text}))", f".flatten({place}, {place + 1})"]
+            ours[-2] = Dim(left.scale // factor, left.offset // factor)
+        elif have > want:
+            factor = have // want
+            texts += [f".unflatten({place}, ({factor}, -1))", f".flatten({place - 1}, {place})"]
+            ours[-2] = Dim(ours[-2].scale * factor, ours[-2].offset * factor)
+        ours.pop()
+        theirs.pop()
+    return texts
+
+
+def _open(dims: Sequence[Dim], known: Mapping[int, str]) -> str:
+    """The sizes of a split: that of the batch is left open, else the largest."""
     growing = [place for place, dim in enumerate(dims) if dim.scale]
-    is_last = last == len(after)
-    place = growing[0] if growing else len(dims) - 1 if is_last or first == 0 else 0
+    largest = max(range(len(dims)), key=lambda place: (dims[place].offset, place))
     names = known if growing else {}
     texts = [names.get(dim.offset, str(dim.offset)) for dim in dims]
-    texts[place] = "-1"
+    texts[growing[0] if growing else largest] = "-1"
     return ", ".join(texts)

@@ -18,9 +18,8 @@ Declare = Callable[[str, tuple[int, ...]], str]
 """Gives the name of the parameter for a trained tensor, first asking for it in a shape."""
 
 
-def beginning(op: str, shape: tuple[int, ...]) -> str:
-    """How a parameter that an operator reads begins."""
-    sizes = ", ".join(map(str, shape)) or "()"
+def beginning(op: str, sizes: str) -> str:
+    """How a parameter of these sizes that an operator reads begins."""
     if op in FACTORS:
         return f"torch.ones({sizes})"
     if op in TERMS:

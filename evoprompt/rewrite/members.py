@@ -1,0 +1,94 @@
+"""What a part keeps: layers, parameters and tables, the lines of its `__init__`.
+
+In: nodes and weights as they are met. Out: the names under which they are read. A size that is that
+of the part's own input (`c`) is written so: the part can then stand behind other widths.
+"""
+
+import re
+
+from evoprompt.rewrite.reading import NoRuleError
+from evoprompt.rewrite.weights import beginning
+from surrogate.ir import Node, Weight
+
+SMALLEST = 4  # channels; a smaller number is rarely meant to follow the input's
+_WIDTH = re.compile(r"(nn\.Lazy(?:Linear|Conv\w*)\()(\d+)")
+_BASES = {
+    "Conv": "conv", "ConvTranspose": "up", "Linear": "linear", "GRU": "gru", "LSTM": "lstm",
+    "RNN": "rnn", "PRelu": "slope", "MaxPool": "pool", "AveragePool": "pool",
+}  # fmt: skip
+
+
+class Members:
+    """The attributes of one class; `size` is the number that is called `c`, if one is."""
+
+    def __init__(self, size: int | None) -> None:
+        self.size = size if size and size >= SMALLEST else None
+        self.lines: list[str] = []
+        self.open_count = 0
+        """Sizes that are written by `c`."""
+        self._modules: dict[tuple[str, ...], tuple[str, str]] = {}
+        self._parameters: dict[str, tuple[str, tuple[int, ...]]] = {}
+        self._tables: dict[str, str] = {}
+        self._names: set[str] = set()
+
+    def module(self, node: Node, texts: list[str]) -> str:
+        """The layer of a node; one that was met before for the same weights is called again."""
+        text = texts[0] if len(texts) == 1 else f"nn.Sequential({', '.join(texts)})"
+        sources = tuple(name for o in node.inputs if isinstance(o, Weight) for name in o.sources)
+        known = self._modules.get(sources) if sources else None
+        if known is not None and known[1] == text:
+            return f"self.{known[0]}"
+        taken = {name for others in self._modules for name in others} | self._parameters.keys()
+        if taken & set(sources):
+            raise NoRuleError("a weight that two different layers read")
+        name = self._name(_BASES.get(node.op, "norm" if node.op.endswith("Norm") else "layer"))
+        self._modules[sources or (f" {name}",)] = (name, text)
+        self.lines.append(f"self.{name} = {_WIDTH.sub(self._open_width, text, count=1)}")
+        return f"self.{name}"
+
+    def _name(self, base: str) -> str:
+        name = base
+        while name in self._names:
+            number = int(name.removeprefix(base) or 1) + 1
+            name = f"{base}{number}"
+        self._names.add(name)
+        return name
+
+    def _open_width(self, match: re.Match[str]) -> str:
+        return match[1] + self._open(int(match[2]))
+
+    def _open(self, width: int) -> str:
+        """A width as it follows from the input's."""
+        size = self.size
+        if size is None or width < 2:
+            return str(width)
+        if width % size == 0 and width // size <= 4:
+            self.open_count += 1
+            return "c" if width == size else f"{width // size} * c"
+        if size % width == 0 and size // width <= 8:
+            self.open_count += 1
+            return f"c // {size // width}"
+        return str(width)
+
+    def parameter(self, source: str, shape: tuple[int, ...], op: str, is_matched: bool) -> str:
+        """A trained tensor that is no layer's; `is_matched` if its sizes are brought together."""
+        if any(source in sources for sources in self._modules):
+            raise NoRuleError("a weight that two different layers read")
+        known = self._parameters.get(source)
+        if known is None:
+            known = self._parameters[source] = (self._name("weight"), shape)
+            sizes = [str(n) if is_matched or n != self.size else "c" for n in shape]
+            self.open_count += sizes.count("c")
+            text = beginning(op, ", ".join(sizes) or "()")
+            self.lines.append(f"self.{known[0]} = nn.Parameter({text})")
+        if known[1] != shape:
+            return f"self.{known[0]}.reshape({', '.join(map(str, shape))})"
+        return f"self.{known[0]}"
+
+    def table(self, text: str) -> str:
+        """Constants."""
+        name = self._tables.get(text)
+        if name is None:
+            name = self._tables[text] = self._name("table")
+            self.lines.append(f'self.register_buffer("{name}", {text}, persistent=False)')
+        return f"self.{name}"
