@@ -6,50 +6,13 @@ branches that have nothing in common, which the grammar has wrappers for, or a `
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 
 from evoprompt.rewrite import layers, shortcuts, views
+from evoprompt.rewrite.lifting import lifted
 from evoprompt.rewrite.reading import NoRuleError, Reading, data, inside
+from evoprompt.rewrite.steps import Chain, Line, Part, Step, Wrap
 from surrogate.ir import BATCH, Node, Ref, Shape, Weight
-
-
-@dataclass(frozen=True, eq=False)
-class Line:
-    """A layer of one line."""
-
-    text: str
-    shape: Shape
-    """Behind it."""
-    part: "Part | None" = None
-    """The same as a part, if the line is one operator."""
-
-
-@dataclass(frozen=True, eq=False)
-class Wrap:
-    """A wrapper of the grammar's library, with one chain or with branches inside."""
-
-    kind: str
-    branches: "tuple[Chain, ...]"
-    shape: Shape
-
-
-@dataclass(frozen=True, eq=False)
-class Part:
-    """A stretch that becomes a class of its own."""
-
-    entry: Ref
-    exit: Ref
-    nodes: tuple[Node, ...]
-
-    @property
-    def shape(self) -> Shape:
-        """Behind it."""
-        return self.exit.shape
-
-
-Step = Line | Wrap | Part
-Chain = tuple[Step, ...]
 
 
 def chain(reading: Reading, entry: Ref, exit: Ref) -> Chain:
@@ -60,7 +23,7 @@ def chain(reading: Reading, entry: Ref, exit: Ref) -> Chain:
     steps: list[Step] = []
     for (start, first), (stop, last) in pairwise(_cuts(reading, entry, exit, nodes)):
         steps += _segment(reading, start, stop, nodes[first + 1 : last + 1])
-    return tuple(_joined(steps))
+    return lifted(tuple(_joined(steps)))
 
 
 def _cuts(reading: Reading, entry: Ref, exit: Ref, nodes: list[Node]) -> list[tuple[Ref, int]]:

@@ -287,6 +287,13 @@ class _Part:
 
     def _view(self, node: Node) -> Expression:
         source = data(node)[0]
+        is_image = len(node.shape) == 4 == len(self.entry.shape) and len(source.shape) == 3
+        if (
+            is_image
+            and node.shape[2:] == self.entry.shape[2:]
+            and node.shape[:2] == source.shape[:2]
+        ):
+            return Expression(f"{self._value(source).at_least(ATOM)}.unflatten(2, x.shape[2:])")
         if source.node not in self.reading.glued or source.output:
             text = views.calls(source.shape, node.shape, self.sizes)
             return Expression(self._value(source).at_least(ATOM) + text)

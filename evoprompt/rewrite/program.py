@@ -8,9 +8,10 @@ import re
 
 from evoprompt.grammar.canonical import INDENT, source_of
 from evoprompt.rewrite import parts
-from evoprompt.rewrite.chains import Chain, Line, Part, Step, chain
+from evoprompt.rewrite.chains import chain
 from evoprompt.rewrite.layers import SIZED
 from evoprompt.rewrite.reading import Reading
+from evoprompt.rewrite.steps import Chain, Line, Part, Step
 from surrogate.ir import BATCH, Ref, Shape
 
 _POOL = re.compile(r"nn\.(Adaptive)?(Avg|Max)Pool([12])d\((\d+)\)")
