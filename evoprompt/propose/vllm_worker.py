@@ -27,7 +27,12 @@ class Worker:
         from vllm import LLM  # pyright: ignore[reportMissingImports]
 
         has_gpu = torch.cuda.is_available()
-        memory = {"gpu_memory_utilization": request["gpu_share"]} if has_gpu else {}
+        # On the CPU a prompt read in pieces and a seed together end vLLM 0.32 with an error.
+        whole = {
+            "enable_chunked_prefill": False,
+            "max_num_batched_tokens": max(8192, request["context"]),
+        }
+        limits = {"gpu_memory_utilization": request["gpu_share"]} if has_gpu else whole
         adapters = {"enable_lora": True, "max_lora_rank": request["rank"], "max_loras": 1}
         self._model = LLM(
             model=request["folder"],
@@ -43,7 +48,7 @@ class Worker:
             disable_log_stats=True,
             seed=0,
             **(adapters if request["rank"] else {}),
-            **memory,
+            **limits,
         )
         return {"device": "cuda" if has_gpu else "cpu"}
 

@@ -30,6 +30,7 @@ class LocalServer:
         words += ["--host", "127.0.0.1", "--port", str(port), "--enforce-eager"]
         words += ["--load-format", "safetensors", "--max-num-seqs", "64"]
         words += ["--enable-lora", "--max-lora-rank", "16", "--generation-config", "vllm"]
+        words += ["--no-enable-chunked-prefill", "--max-num-batched-tokens", "8192"]
         environment = {**ENVIRONMENT, **os.environ, "OMP_NUM_THREADS": "1"}
         environment["VLLM_API_KEY"] = self.key  # in the arguments every user could read it
         environment["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] = "True"
