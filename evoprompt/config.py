@@ -129,7 +129,8 @@ class ProposerSettings:
     """Folder of a tuned adapter of this model to begin with, such as runs/A/proposer/v003 or what
     `evoprompt learn proposer` wrote; it is copied into the run."""
     prompts: Path | None = None
-    """Folder of templates; the checkout's prompts/ if not given."""
+    """Folder of templates; if not given the checkout's prompts/ for the built-in model, which
+    writes edits, and its prompts/chat/ for any other, which writes whole programs."""
     prompts_per_round: int = 8
     """Prompts in one round of proposing."""
     samples_per_prompt: int = 8
@@ -144,7 +145,7 @@ class ProposerSettings:
     top_p: float = 0.95
     """Nucleus sampling."""
     max_tokens: int = 160
-    """Longest reply."""
+    """Longest reply, where a template does not name its own."""
     threads: int = 1
     """CPU threads of the language model; part of the settings because results depend on it."""
     seconds_limit: float = 600.0
@@ -222,7 +223,7 @@ class LearnSettings:
     replay: float = 0.5
     """Weight of the likelihood of replayed replies, which keeps what the model knows."""
     probe_prompts: int = 4
-    """Prompts that a version answers every ten steps, to stop early (transformers engine only);
+    """Prompts that a version answers every twenty steps, to stop early (transformers engine only);
     0 asks for none."""
     gate_prompts: int = 12
     """Held-out prompts of the promotion gate."""

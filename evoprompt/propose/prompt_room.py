@@ -38,16 +38,18 @@ def check_room(
         ModelError: the prompt of a seed leaves no room for a reply.
     """
     drawn = [template for _, template in sorted(templates.items()) if template.weight > 0]
-    needed = settings.max_tokens
-    size, context, name = _largest(engine, drawn, task, _seed_parents(task))
+    longest = {name: each.max_tokens or settings.max_tokens for name, each in templates.items()}
+    size, needed, context, name = _largest(engine, drawn, task, _seed_parents(task), longest)
     if size + needed > context > 0:
         raise ModelError(
             f"{settings.model}: the model's context holds {context} tokens, but the template "
             f"'{name}' makes prompts of {size} tokens of the seeds, and replies have up to "
             f"{needed}. Expected room for both. Take a model with a longer context, give that "
-            "template weight 0, or set a smaller --proposer.max-tokens."
+            "template weight 0, or set a smaller --proposer.max-tokens (or max_tokens in the "
+            "template)."
         )
-    size, context, name = _largest(engine, drawn, task, [_longest_parent(task)])
+    parents = [_longest_parent(task)]
+    size, needed, context, name = _largest(engine, drawn, task, parents, longest)
     if size + needed > context > 0:
         return (
             f"the longest parents do not fit the model's context of {context} tokens: the template "
@@ -58,15 +60,22 @@ def check_room(
 
 
 def _largest(
-    engine: Engine, templates: list[Template], task: TaskShape, parents: list[ShownParent]
-) -> tuple[int, int, str]:
-    """Return (tokens, context, template) of the longest prompt; zeros where nobody can say."""
-    found = (0, 0, "")
+    engine: Engine,
+    templates: list[Template],
+    task: TaskShape,
+    parents: list[ShownParent],
+    longest: Mapping[str, int],
+) -> tuple[int, int, int, str]:
+    """Return (tokens of the prompt, of the reply, context, template) of the prompt that needs most
+    room, where `longest` has the templates' longest replies; zeros where nobody can say.
+    """
+    found = (0, 0, 0, "")
     for template in templates:
+        reply = longest[template.name]
         for text in _prompts(template, task, parents):
             size = engine.prompt_size(text)
-            if size is not None:
-                found = max(found, (*size, template.name))
+            if size is not None and size[0] + reply > found[0] + found[1]:
+                found = (size[0], reply, size[1], template.name)
     return found
 
 

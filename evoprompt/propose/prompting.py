@@ -59,7 +59,9 @@ def make_prompts(
         template = templates[rng.choices(list(choices), weights)[0]]
         prompt = _prompt(template, pick, task, rng, empty_cells)
         temperature = rng.choice(template.temperatures)
-        made.append((prompt, _sampling(settings, temperature, derive(seed, "reply", index))))
+        longest = template.max_tokens or settings.max_tokens
+        seeded = derive(seed, "reply", index)
+        made.append((prompt, _sampling(settings, temperature, seeded, longest)))
     return made
 
 
@@ -111,7 +113,8 @@ def make_grammar_prompts(
             donor=tuple(donor.source.splitlines()) if donor else (),
             reply_format="program",
         )
-        made.append((prompt, _sampling(settings, 1.0, derive(seed, "reply", index))))
+        seeded = derive(seed, "reply", index)
+        made.append((prompt, _sampling(settings, 1.0, seeded, settings.max_tokens)))
     return made
 
 
@@ -188,11 +191,13 @@ def _target(operator: str, parent: Parent, rng: Random, empty_cells: Sequence[Ta
     return Target(None if factor is None else max(1, round(factor * parent.parameters)))
 
 
-def _sampling(settings: ProposerSettings, temperature: float, seed: int) -> Sampling:
+def _sampling(
+    settings: ProposerSettings, temperature: float, seed: int, max_tokens: int
+) -> Sampling:
     return Sampling(
         temperature=temperature,
         count=settings.samples_per_prompt,
         seed=seed,
         top_p=settings.top_p,
-        max_tokens=settings.max_tokens,
+        max_tokens=max_tokens,
     )

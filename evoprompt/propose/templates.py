@@ -7,7 +7,6 @@ Not promised: that a template makes a good prompt; `lint` checks that it can be 
 
 import difflib
 import hashlib
-import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,9 +21,18 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from evoprompt.candidate import Parent, TaskShape
 from evoprompt.errors import TemplateError
-from evoprompt.grammar.edits import number_lines, numbered
+from evoprompt.grammar.edits import END, number_lines
 from evoprompt.grammar.seeds import seeds
 from evoprompt.grammar.variation import ANY
+from evoprompt.propose.shown import (
+    ShownError,
+    ShownParent,
+    Target,
+    compared_to,
+    percent,
+    shown,
+    size,
+)
 
 VARIABLES = {
     "parents": ("id", "source", "numbered", "accuracy", "parameters", "macs"),
@@ -36,7 +44,9 @@ VARIABLES = {
 }
 OPERATORS = ("mutate", "cross", "shrink", "grow", "explore", "repair")
 REPLIES = ("edits", "program")
-FRONT_MATTER_KEYS = ("name", "operator", "parents", "reply", "temperature", "weight", "note")
+FRONT_MATTER_KEYS = (
+    *("name", "operator", "parents", "reply", "max_tokens", "temperature", "weight", "note"),
+)
 _UNFINISHED = "write the front matter as in prompts/mutate.md"
 
 
@@ -50,6 +60,8 @@ class Template:
     parent_count: int
     reply: str
     """edits or program."""
+    max_tokens: int | None
+    """Longest reply; None: the setting's."""
     temperatures: tuple[float, ...]
     weight: float
     """How often it is drawn, relative to the others."""
@@ -60,67 +72,6 @@ class Template:
     """Line of the file on which the body begins."""
     hash: str
     """SHA-256 (hex) of the file's text."""
-
-
-@dataclass(frozen=True)
-class ShownParent:
-    """A parent as the body of a template sees it."""
-
-    id: str
-    source: str
-    numbered: str
-    accuracy: float
-    """0..1."""
-    parameters: int
-    macs: int
-
-
-@dataclass(frozen=True)
-class Target:
-    """What the prompt asks for; None: any size."""
-
-    parameters: int | None = None
-    macs: int | None = None
-
-
-@dataclass(frozen=True)
-class ShownError:
-    """Why a program was rejected, as the repair template sees it."""
-
-    stage: str
-    reason: str
-    line: int | None
-    """Of the numbered view; None where the message names none."""
-    message: str
-
-
-def shown(parent: Parent) -> ShownParent | None:
-    """The parent with its numbered view; None if it has none (over 99 canonical lines)."""
-    view = numbered(parent.source)
-    if view is None:
-        return None
-    figures = parent.accuracy, parent.parameters, parent.macs
-    return ShownParent(parent.id, parent.source, view, *figures)
-
-
-def percent(share: float) -> str:
-    """0.934 -> "93"."""
-    return str(round(100 * share))
-
-
-def size(count: float) -> str:
-    """The nearest power of two, in short: 5210 -> "4k", 300 -> "256", 3000000 -> "2m"."""
-    power = round(math.log2(max(1, count)))
-    for exponent, letter in ((20, "m"), (10, "k")):
-        if power >= exponent:
-            return f"{2 ** (power - exponent)}{letter}"
-    return str(2**power)
-
-
-def compared_to(count: float, other: float) -> str:
-    """smaller, same or larger; same: within half a power of two."""
-    ratio = count / max(1, other)
-    return "smaller" if ratio < 0.5**0.5 else "larger" if ratio > 2**0.5 else "same"
 
 
 def _environment() -> ImmutableSandboxedEnvironment:
@@ -165,24 +116,35 @@ def render(
             part=part,
             error=error,
         )
-    except jinja2.TemplateSyntaxError as error:
-        raise _syntax_error(template, error) from error
-    except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError) as error:
+    except jinja2.TemplateSyntaxError as problem:
+        raise _syntax_error(template, problem) from problem
+    except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError) as problem:
         raise TemplateError(
-            f"{template.path}, line {_line_of(template, error)}: {error}. "
+            f"{template.path}, line {_line_of(template, problem)}: {problem}. "
             f"Known: {_known_names()}. Correct the expression."
-        ) from error
+        ) from problem
 
 
-def template_folder(path: str | Path | None = None) -> Path:
-    """The folder itself, or by default the checkout's `prompts/` beside the package."""
-    folder = Path(path) if path else Path(__file__).resolve().parents[2] / "prompts"
+def template_folder(path: str | Path | None = None, model: str = "builtin") -> Path:
+    """The folder itself; by default the checkout's `prompts/` beside the package for a model that
+    knows the edit protocol, and `prompts/chat/` for any other.
+    """
+    shipped = Path(__file__).resolve().parents[2] / "prompts"
+    folder = Path(path) if path else shipped if writes_edits(model) else shipped / "chat"
     if not folder.is_dir():
         raise TemplateError(
             f"{folder}: no such folder of prompt templates. Expected a folder with files such as "
             "mutate.md. Give the checkout's prompts/ folder, or one of your own."
         )
     return folder
+
+
+def writes_edits(model: str) -> bool:
+    """Whether a model is the built-in one or a folder whose tokenizer knows the end of an edit."""
+    vocabulary = Path(model) / "tokenizer.json"
+    return model == "builtin" or (
+        vocabulary.is_file() and f'"{END}"' in vocabulary.read_text(encoding="utf-8")
+    )
 
 
 def load_templates(folder: str | Path | None = None) -> dict[str, Template]:
@@ -227,6 +189,7 @@ def read_template(path: str | Path) -> Template:
         operator=check.value("operator", str, lambda v: v in OPERATORS, " or ".join(OPERATORS)),
         parent_count=check.value("parents", int, lambda v: v in (1, 2), "1 or 2"),
         reply=check.value("reply", str, lambda v: v in REPLIES, " or ".join(REPLIES)),
+        max_tokens=check.optional_count("max_tokens"),
         temperatures=check.temperatures(temperatures),
         weight=float(
             check.value("weight", (int, float), lambda v: v >= 0, "a number of 0 or more", 1)
@@ -293,6 +256,10 @@ class _FrontMatter:
             f"{self.path}, line {_key_line(self.text, key)}: {problem}. "
             f"Expected {expected}. Write '{key}: ...' with such a value."
         )
+
+    def optional_count(self, key: str) -> int | None:
+        """A number of 1 or more, or None where the key is left out."""
+        return self.value(key, int, lambda v: v > 0, "1 or more") if key in self.front else None
 
     def temperatures(self, values) -> tuple[float, ...]:
         """One number or a list of numbers above 0 and up to 2."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from evoprompt import __version__
 from evoprompt.archive import Archive
 from evoprompt.candidate import candidate_id
-from evoprompt.config import SearchSettings
+from evoprompt.config import ProposerSettings, SearchSettings
 from evoprompt.errors import LedgerError, ModelError
 from evoprompt.grammar.seeds import seeds
 from evoprompt.ledger import FORMAT, Event, Json, Ledger
@@ -23,7 +23,7 @@ from evoprompt.propose.engine import Engine, open_engine
 from evoprompt.propose.grammar_engine import GrammarEngine
 from evoprompt.propose.prompt_room import check_room
 from evoprompt.propose.prompting import proposing
-from evoprompt.propose.templates import load_templates, template_folder
+from evoprompt.propose.templates import Template, load_templates, template_folder
 from evoprompt.screen import Screener
 from evoprompt.settings_file import from_dict, to_dict
 from evoprompt.steps.learn import load_predictor
@@ -98,7 +98,7 @@ def resume(folder: Path, watch: Watch) -> Run:
 
 
 def _open_rooms(folder: Path, settings: SearchSettings, ledger: Ledger, watch: Watch) -> Run:
-    templates = load_templates(template_folder(settings.proposer.prompts))
+    templates = _templates(settings.proposer)
     proposing(templates, settings.proposer.cross_share)
     if settings.proposer.repairs_per_round and not any(
         template.operator == "repair" for template in templates.values()
@@ -139,6 +139,13 @@ def _open_rooms(folder: Path, settings: SearchSettings, ledger: Ledger, watch: W
         surrogate=surrogate,
         watch=watch,
     )
+
+
+def _templates(proposer: ProposerSettings) -> dict[str, Template]:
+    """Return those of the folder that the settings name, or those that suit the model."""
+    served = proposer.server.weights or proposer.model
+    model = {"replay": "builtin", "openai": served}.get(proposer.engine, proposer.model)
+    return load_templates(template_folder(proposer.prompts, model))
 
 
 def _begin_with_adapter(run: Run) -> None:

@@ -116,7 +116,7 @@ def _sampling(run: Run, generation: int, event: Event, template: Template) -> Sa
         count=1,
         seed=derive(seed, "reply"),
         top_p=settings.top_p,
-        max_tokens=settings.max_tokens,
+        max_tokens=template.max_tokens or settings.max_tokens,
     )
 
 

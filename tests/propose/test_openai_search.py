@@ -6,6 +6,7 @@ import pytest
 
 from evoprompt.config import Budget, ProposerSettings, ServerSettings, smoke
 from evoprompt.propose.engine import open_engine
+from evoprompt.propose.templates import template_folder
 from tests.propose.model_server import MODEL, ModelServer, cuts, fails, hangs, says
 from tests.whole.searching import run_search
 
@@ -25,7 +26,13 @@ def settings(server, **changes):
         completion_price=20.0,
     )
     proposer = replace(
-        base.proposer, engine="openai", model=MODEL, retries=0, seconds_limit=20.0, server=options
+        base.proposer,
+        engine="openai",
+        model=MODEL,
+        prompts=template_folder(),  # what it serves knows the edit protocol
+        retries=0,
+        seconds_limit=20.0,
+        server=options,
     )
     return replace(base, proposer=proposer, **changes)
 

@@ -1,12 +1,14 @@
 import re
+from pathlib import Path
 
 import pytest
 
-from evoprompt.candidate import Parent, TaskShape
+from evoprompt.candidate import Parent, Prompt, Reply
 from evoprompt.errors import TemplateError
-from evoprompt.grammar.seeds import seeds
+from evoprompt.propose.chat import chat_messages
+from evoprompt.propose.reply import read_reply
 from evoprompt.propose.templates import (
-    Target,
+    OPERATORS,
     compared_to,
     lint,
     load_templates,
@@ -17,93 +19,82 @@ from evoprompt.propose.templates import (
     size,
     template_folder,
 )
+from tests.propose.golden_prompts import (
+    CASES,
+    FOLDERS,
+    GOLDEN,
+    SOURCES,
+    TASK,
+    TEMPLATES,
+    example_parent,
+    prompt_text,
+)
 
-TASK = TaskShape("mnist1d", (1, 40), 10)
-SOURCES = seeds((1, 40), 10)
 FRONT = "---\nname: mine\noperator: mutate\nparents: 1\nreply: edits\nweight: 1\n---\n"
 
-GOLDEN_MUTATE = """\
-L1class Net(nn.Module):
-L2    def __init__(self, in_shape, num_classes):
-L3        super().__init__()
-L4        self.body = nn.Sequential(
-L5            nn.LazyConv1d(25, 5, 2, 1),
-L6            nn.ReLU(),
-L7            nn.LazyConv1d(25, 3, 2, 1),
-L8            nn.ReLU(),
-L9            nn.LazyConv1d(25, 3, 2, 1),
-L10            nn.ReLU(),
-L11        )
-L12        self.head = nn.Sequential(
-L13            nn.Flatten(),
-L14            nn.LazyLinear(num_classes),
-L15        )
-L16    def forward(self, x):
-L17        return self.head(self.body(x))
-# 1x40 acc 93 size 4k -> smaller, size 2k
-# edit
-"""
 
-GOLDEN_CROSS = """\
-L1class SequenceBlock(nn.Module):
-L2    def __init__(self, inputs, hidden):
-L3        super().__init__()
-L4        self.cell = nn.GRU(inputs, hidden, batch_first=True, bidirectional=True)
-L5    def forward(self, x):
-L6        y = x.transpose(1, 2)
-L7        return self.cell(y)[0].transpose(1, 2)
-L8class Net(nn.Module):
-L9    def __init__(self, in_shape, num_classes):
-L10        super().__init__()
-L11        self.body = nn.Sequential(
-L12            SequenceBlock(in_shape[0], 6),
-L13        )
-L14        self.head = nn.Sequential(
-L15            nn.Flatten(),
-L16            nn.LazyLinear(num_classes),
-L17        )
-L18    def forward(self, x):
-L19        return self.head(self.body(x))
-# 1x40 acc 8 size 4k -> any
-D1            nn.LazyConv1d(8, 3, 1, 1),
-D2            nn.GELU(),
-# edit
-"""
-
-
-def parent(name, accuracy=0.934, parameters=5210):
-    found = shown(Parent("0" * 64, SOURCES[name], accuracy, parameters, 31750))
-    assert found is not None
-    return found
-
-
-def written(tmp_path, text):
-    path = tmp_path / "mine.md"
+def written(folder: Path, text: str) -> Path:
+    path = folder / "mine.md"
     path.write_text(text)
     return path
 
 
-def test_the_mutation_prompt_is_this_text():
-    template = load_templates()["mutate"]
-    text = render(template, parents=[parent("reference_cnn")], task=TASK, target=Target(2100))
-    assert text == GOLDEN_MUTATE
+@pytest.mark.parametrize("case", CASES)
+def test_a_shipped_template_is_filled_in_as_it_was(case):
+    assert prompt_text(case) == (GOLDEN / f"{case.replace('/', '_')}.txt").read_text()
 
 
-def test_the_crossover_prompt_is_this_text():
-    template = load_templates()["cross"]
-    donor = ["            nn.LazyConv1d(8, 3, 1, 1),", "            nn.GELU(),"]
-    parents = [parent("gru", 0.08, 5134), parent("reference_cnn")]
-    assert render(template, parents=parents, task=TASK, donor=donor) == GOLDEN_CROSS
-
-
-def test_the_shipped_templates_are_complete():
-    templates = load_templates()
-    assert {"mutate", "cross"} <= set(templates)
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_the_shipped_templates_are_complete(folder):
+    templates = {each.name: each for each in load_templates(FOLDERS[folder]).values()}
+    assert {template.operator for template in templates.values()} == set(OPERATORS)
     assert templates["cross"].parent_count == 2
     for template in templates.values():
+        assert template.reply == ("edits" if folder == "edits" else "program")
         assert template.temperatures
         assert template.note
         assert re.fullmatch("[0-9a-f]{64}", template.hash)
+        assert (template.max_tokens or 0) > 1000 or folder == "edits"
+
+
+def test_without_target_and_part_a_template_says_nothing_of_them():
+    for case, template in TEMPLATES.items():
+        if template.operator == "repair":
+            continue
+        parents = [example_parent("reference_cnn"), example_parent("gru")]
+        text = render(template, parents=parents, task=TASK)
+        assert "None" not in text, case
+        question = text.split("```")[-1] if case.startswith("chat") else text.splitlines()[-1]
+        assert "about" not in question, case
+        assert "size" not in question, case
+
+
+def test_chat_templates_say_the_same_contract_and_open_two_sections():
+    texts = [prompt_text(case) for case in CASES if case.startswith("chat/")]
+    assert len(texts) == 6
+    assert len({text.split("## user\n")[0] for text in texts}) == 1
+    for text in texts:
+        system, user = chat_messages(text)
+        assert (system["role"], user["role"]) == ("system", "user")
+        for said in ("called Net", "in_shape, num_classes", "torch.nn.functional", "code block"):
+            assert said in system["content"]
+        assert SOURCES["reference_cnn"] in user["content"]
+
+
+def test_the_program_that_a_chat_template_shows_is_read_as_a_reply():
+    text = prompt_text("chat/mutate")
+    source = text.split("```python\n")[1].split("```")[0]
+    prompt = Prompt("", "mutate", "", "mutate", ("0",), "", reply_format="program")
+    answer = Reply(f"Here it is:\n```python\n{source}```\n", 100, True)
+    assert read_reply(prompt, answer) == (SOURCES["reference_cnn"], ())
+
+
+def test_the_folder_fits_the_model(tmp_path, tiny_model):
+    assert template_folder().name == "prompts"
+    assert template_folder(model="Qwen/Qwen2.5-Coder-7B-Instruct") == template_folder() / "chat"
+    assert template_folder(model=str(tmp_path)) == template_folder() / "chat"
+    assert template_folder(model=str(tiny_model)) == template_folder()  # with our tokenizer
+    assert template_folder(tmp_path, "builtin") == tmp_path
 
 
 def test_braces_of_inserted_code_survive(tmp_path):
@@ -124,7 +115,7 @@ def test_filters_round_as_the_model_was_taught():
 
 
 def test_a_parent_without_numbered_view_cannot_be_shown():
-    assert shown(Parent("0" * 64, "class (", 0.5, 1, 1)) is None
+    assert shown(Parent("0" * 64, "x = 1\n" * 100, 0.5, 1, 1)) is None
 
 
 @pytest.mark.parametrize(
@@ -139,6 +130,8 @@ def test_a_parent_without_numbered_view_cannot_be_shown():
         (FRONT.replace("parents: 1", "parents: 3") + "x", 4, "Expected 1 or 2"),
         (FRONT.replace("edits", "prose") + "x", 5, "Expected edits or program"),
         (FRONT.replace("weight: 1", "weight: -1") + "x", 6, "0 or more"),
+        (FRONT.replace("weight: 1", "max_tokens: 0") + "x", 6, "Expected 1 or more"),
+        (FRONT.replace("weight: 1", "max_tokens: many") + "x", 6, "Expected 1 or more"),
         (FRONT.replace("weight: 1", "temperature: [hot]") + "x", 6, "above 0 and up to 2"),
         (FRONT + "ok\n{% if task %}", 9, "Unexpected end of template"),
         (FRONT + "ok\n{{ parents[0] }", 9, "unexpected '}'"),
