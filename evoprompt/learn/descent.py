@@ -1,9 +1,9 @@
 """One descent of a tuning: steps, looks at what is held out, and the best adapter so far.
 
 In: a model with an adapter, batches of pairs and of replayed replies, held-out pairs, and a probe
-that lets the adapter write. Out: the model holds the adapter of the best look: the lowest held-out
-loss among those whose probe was passed. It stops early after two looks without a better loss, or
-at the first failed probe. Not promised: that the last look is the best one; that is what it is for.
+that lets the adapter write. Out: the model holds the adapter of the best look, which is the one of
+the lowest held-out loss. It stops early after two looks without a better loss, or at the first
+failed probe, whose look is not kept. Not promised: that an earlier look would pass the probe.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,6 +22,7 @@ from evoprompt.learn.tuned_model import TunedModel
 LIKELIHOOD_WEIGHT = 0.05
 """Of the better reply's mean NLL per token beside the preference loss, so that it does not fall."""
 LOOK_EVERY = 10  # steps
+PROBE_EVERY = 20  # steps; a probe costs as much as several steps
 PATIENCE = 2  # looks without a better loss until it stops
 WARM_UP = 5  # steps
 AT_ONCE = 16  # pairs whose reference is taken at once
@@ -71,7 +72,7 @@ class Descent:
                 progress(step, len(plan))
             if step % LOOK_EVERY and step != len(plan):
                 continue
-            if self._passes is not None and not self._passes():
+            if step % PROBE_EVERY == 0 and self._passes is not None and not self._passes():
                 return self._ended(step, "probe")
             looks_since_best = 0 if self._look(step) else looks_since_best + 1
             if looks_since_best == PATIENCE:
