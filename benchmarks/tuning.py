@@ -115,7 +115,8 @@ def _write_everything(
     screener = Screener(settings.screen, task.shape, store.folder)
     trainer = Trainer(replace(settings.train), task, settings.screen.unsafe)
     engine = open_engine(replace(settings.proposer, adapter=None))
-    templates = load_templates(template_folder(settings.proposer.prompts))
+    chosen = settings.proposer
+    templates = load_templates(template_folder(chosen.prompts, chosen.model))
 
     def train(jobs: Sequence[tuple[str, Screened]]) -> None:
         train_graphs(store, trainer, jobs)
