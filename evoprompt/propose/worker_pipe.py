@@ -68,11 +68,16 @@ class WorkerPipe:
             return json.loads(self._receive(deadline))
         except (TimeoutError, EOFError, BrokenPipeError, ValueError) as error:
             hung = isinstance(error, TimeoutError)
-            what = f"no answer within {seconds:.0f} s" if hung else "it died"
+            if not hung:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._process.wait(CLOSE_SECONDS)
             code = self._process.poll()
+            ended = "it died" if code is None else f"it died with code {code}"
             log = self.last_lines()
             self.close(0.0)
-            raise WorkerError(what if code is None else f"it died with code {code}", log) from None
+            raise WorkerError(
+                f"no answer within {seconds:.0f} s" if hung and code is None else ended, log
+            ) from None
 
     def last_lines(self) -> str:
         """What the child printed last."""

