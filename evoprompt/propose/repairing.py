@@ -57,7 +57,7 @@ def make_repair_prompt(
     line, message = complaint(broken.rejected.detail)
     why = broken.rejected
     place = shown_line(broken.source, line)
-    if place is None and why.stage == Stage.FORWARD:  # inside a layer that the view does not show
+    if place is None and line is not None and why.stage == Stage.FORWARD:  # in a hidden layer
         place = len(view.numbered.splitlines())  # `forward` is where it was called from
     error = ShownError(why.stage, why.reason, place, message)
     return Prompt(

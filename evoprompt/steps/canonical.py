@@ -1,4 +1,4 @@
-"""Parents in the canonical style: a program that the grammar cannot read is written again.
+"""Parents in the canonical style: a program without a body of one layer per line is written again.
 
 In: programs that may become parents. Out: for each graph the source that prompts show, recorded, so
 that a resumed search shows the same. What was written again is screened, and kept only if its graph
@@ -7,8 +7,8 @@ new source is neither trained nor archived, and dropout, which no graph holds, i
 """
 
 from evoprompt.candidate import Rejected, Screened, candidate_id
-from evoprompt.grammar.edits import numbered
-from evoprompt.grammar.spec import parse
+from evoprompt.grammar.canonical import own_lines
+from evoprompt.grammar.edits import body_lines, numbered
 from evoprompt.ledger import Event, Json
 from evoprompt.rewrite import rewrite
 from evoprompt.state import Program
@@ -47,13 +47,17 @@ def write_canonically(run: Run, generation: int, call: int, programs: list[Progr
 
 
 def _foreign(run: Run, programs: list[Program]) -> list[Program]:
-    """Return the programs that the grammar cannot read, of each graph one, if it is not known."""
+    """Return the programs in another style, of each graph one, if it is not known.
+
+    A program with a body of layers is left as it is, even where the grammar cannot read all of it:
+    written again, a library's layer that is not matched would fall apart into its operators.
+    """
     found: dict[str, Program] = {}
     for program in programs:
         figures = program.screened
         if figures is None or figures.graph in run.state.rewritten or figures.graph in found:
             continue
-        if parse(run.source(program.id), run.shape.in_shape, run.shape.num_classes) is None:
+        if not body_lines(own_lines(run.source(program.id)) or []):
             found[figures.graph] = program
     return list(found.values())
 

@@ -205,6 +205,15 @@ def test_a_parent_in_a_foreign_style_is_shown_in_the_canonical_one(by_hand):
     assert (parent.id, parent.source) == (foreign, source)
 
 
+def test_a_program_with_a_body_of_layers_is_left_as_it_is(by_hand):
+    by = by_hand()
+    source = by.run.source(by.seed()).replace("nn.ReLU(),", "nn.Softshrink(0.3),", 1)
+    unknown = by.propose(source)
+    by.rewrite(unknown, by.seed())
+    assert by.run.ledger.events(0, "rewrite") == []
+    assert by.run.shown_source(unknown) == source
+
+
 def test_what_was_written_again_is_not_written_again_and_resumes_as_it_was(by_hand):
     by = by_hand()
     foreign = by.propose(FOREIGN.format(width=8))
