@@ -171,7 +171,9 @@ def proposed_event(run: Run, generation: int, stage: str, index: int, answer: An
         payload["notes"] = list(prepared.adapted)
         payload["canonical"] = program_key(prepared.source)
         payload["lines"] = _news(run, prompt, prepared.source, answer.repairs is not None)
-    clock = clock_fields({"seconds": answer.seconds, "retries": reply.retries})
+    clock = clock_fields(
+        {"seconds": answer.seconds, "model_seconds": reply.seconds, "retries": reply.retries}
+    )
     return Event(generation, stage, index, "proposed", payload, clock)
 
 
