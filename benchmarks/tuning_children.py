@@ -15,6 +15,7 @@ from tuning_store import Store
 from evoprompt.candidate import Parent, Prompt, Rejected, Reply, Sampling, Screened, candidate_id
 from evoprompt.chance import derive, generator
 from evoprompt.config import ProposerSettings
+from evoprompt.errors import ConfigError
 from evoprompt.grammar.spec import render
 from evoprompt.grammar.variation import random_spec
 from evoprompt.propose.engine import Engine
@@ -26,6 +27,7 @@ from evoprompt.steps.ledgers import PastRun
 
 AT_ONCE = 2  # replies to each prompt between two looks at the tokens
 LEAST = 2.0  # times chance: what a parent's accuracy must be
+TRIES = 30  # candidates for each parent before it gives up
 Train = Callable[[Sequence[tuple[str, Screened]]], None]
 """Trains (source, its record), each graph once, into the store."""
 
@@ -54,8 +56,16 @@ def find_parents(
     candidates = itertools.chain(_of_other_runs(past, own, rng), _of_grammar(own, rng))
     known = set(own.graphs)
     found: list[dict] = []
+    tried = 0
     while len(found) < count:
         sources = list(itertools.islice(candidates, count - len(found)))
+        tried += len(sources)
+        if tried > TRIES * count:
+            raise ConfigError(
+                f"{own.folder}: {len(found)} of {count} parents after {tried} candidates. Expected "
+                f"programs that reach {LEAST / own.shape.num_classes:.0%} with the run's recipe. "
+                "Name runs that train longer."
+            )
         screened = [
             (source, answer)
             for source, answer in zip(sources, screener.screen_all(sources), strict=True)
