@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from proposer_asking import judged, prompts_for, template_plan, written
 from proposer_case import Case, Known
+from screen import cpu_seconds
 
 from evoprompt.propose.engine import Engine
 from evoprompt.propose.templates import Template
@@ -30,6 +31,9 @@ class Speed:
     prompting_seconds: float
     sampling_seconds: float
     screening_seconds: float
+    sampling_cpu: float
+    """Processor seconds, which a busy machine changes little; workers included."""
+    screening_cpu: float
 
     @property
     def seconds(self) -> float:
@@ -48,7 +52,7 @@ def timed(
     """Rounds until `count` samples are written and screened."""
     settings = case.proposer
     per_round = settings.prompts_per_round * settings.samples_per_prompt
-    clocks = [0.0, 0.0, 0.0]
+    clocks, processors = [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]
     graphs = {known.screened.graph for known in pool}
     known_count, samples, valid, tokens = len(graphs), 0, 0, 0
     waiting = iter(pool)
@@ -56,20 +60,24 @@ def timed(
     plan = [name for start in range(8) for name in plan[start::8]]  # templates mixed over rounds
     for start in range(0, len(plan), settings.prompts_per_round):
         part = plan[start : start + settings.prompts_per_round]
-        began = time.perf_counter()
+        marks = [_now()]
         asked, shown = prompts_for(case, templates, part, waiting, f"speed {start}")
-        prompted = time.perf_counter()
+        marks.append(_now())
         replies = written(engine, asked, per_round, lambda done: None)
-        sampled = time.perf_counter()
+        marks.append(_now())
         found = judged(case, asked, shown, replies)
-        ended = time.perf_counter()
-        for place, (first, last) in enumerate(
-            ((began, prompted), (prompted, sampled), (sampled, ended))
-        ):
-            clocks[place] += last - first
+        marks.append(_now())
+        for place in range(3):
+            clocks[place] += marks[place + 1][0] - marks[place][0]
+            processors[place] += marks[place + 1][1] - marks[place][1]
         samples += len(found)
         valid += sum(each.is_valid for each in found)
         tokens += sum(each.reply.token_count for each in found)
         graphs |= {each.screened.graph for each in found if each.is_valid}
         advance(samples)
-    return Speed(samples, valid, len(graphs) - known_count, tokens, *clocks)
+    return Speed(samples, valid, len(graphs) - known_count, tokens, *clocks, *processors[1:])
+
+
+def _now() -> tuple[float, float]:
+    """Wall clock and processor seconds."""
+    return time.perf_counter(), cpu_seconds()
