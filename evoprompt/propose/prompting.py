@@ -7,6 +7,7 @@ Not promised: that parents differ between prompts; which ones deserve children t
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from math import log2
 from random import Random
 
 from evoprompt.candidate import Parent, Prompt, Sampling, TaskShape
@@ -25,9 +26,14 @@ TARGET_FACTORS: dict[str, tuple[float | None, ...]] = {
     "grow": (None, 1.4, 2.0, 3.0),
 }
 """Of the parent's parameters, by operator; None: any size."""
-PARTS_ASKED = {"mutate": (ANY, *PARTS), "shrink": (ANY, "width", "depth", "operator"),
-               "grow": (ANY, "width", "depth", "operator", "wiring")}  # fmt: skip
+PARTS_ASKED = {
+    "mutate": (ANY, *PARTS),
+    "shrink": (ANY, "width", "depth"),
+    "grow": (ANY, "width", "depth", "wiring"),
+}
+"""What prompts ask to be changed, by operator."""
 ATTEMPTS = 100  # picks until a parent that can be shown is found
+NEAREST = 4  # empty cells of which one is asked for: a child is a few changes from its parent
 REPAIR = "repair"
 
 
@@ -44,8 +50,8 @@ def make_prompts(
 ) -> list[tuple[Prompt, Sampling]]:
     """`count` prompts; templates are drawn by `shares` (name -> weight), else by their weights.
 
-    `empty_cells` are sizes at which the archive has nothing: what `explore` asks for; without them
-    it asks for a quarter or four times of the parent.
+    `empty_cells` are sizes at which the archive has nothing: `explore` asks for one near the
+    parent's; without them for a quarter or four times of the parent.
 
     Raises:
         TemplateError: there is no template that proposes children.
@@ -184,11 +190,21 @@ def _target(operator: str, parent: Parent, rng: Random, empty_cells: Sequence[Ta
     """What the prompt asks for."""
     if operator == "explore":
         if empty_cells:
-            return rng.choice(empty_cells)
+            return rng.choice(_nearest(empty_cells, parent))
         factor = rng.choice((0.25, 4.0))
         return Target(*(max(1, round(factor * x)) for x in (parent.parameters, parent.macs)))
     factor = rng.choice(TARGET_FACTORS[operator])
     return Target(None if factor is None else max(1, round(factor * parent.parameters)))
+
+
+def _nearest(cells: Sequence[Target], parent: Parent) -> list[Target]:
+    """The sizes that are fewest doublings away from the parent's."""
+
+    def doublings(cell: Target) -> float:
+        pairs = ((cell.parameters, parent.parameters), (cell.macs, parent.macs))
+        return sum(abs(log2(wanted / max(1, has))) for wanted, has in pairs if wanted is not None)
+
+    return sorted(cells, key=doublings)[:NEAREST]
 
 
 def _sampling(
