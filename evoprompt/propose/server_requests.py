@@ -20,10 +20,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 Json = dict[str, Any]
+CONNECT_SECONDS = 30.0  # nothing cuts this wait short when the search is stopped
 LONGEST_ANSWER = 64 * 2**20  # bytes; 16 replies of a megabyte each fit
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 LONGEST_BACKOFF = 60.0  # seconds
-PASSING = (408, 409, 425, 429)  # with all of 500 and above: asking again may help
+BUSY = 429
+PASSING = (408, 409, 425, BUSY)  # with all of 500 and above: asking again may help
 
 
 class ServerError(Exception):
@@ -70,7 +72,10 @@ class Server:
                 is_last = attempt == self._retries or wait > self._limit
                 if is_last or not error.may_pass or self._is_closed.is_set():
                     raise
-                self._pace.hold(wait)
+                if error.status == BUSY or error.wait is not None:
+                    self._pace.hold(wait)  # for everybody
+                else:
+                    self._is_closed.wait(wait)
         raise AssertionError("the last attempt returns or raises")
 
     def close(self) -> None:
@@ -180,11 +185,13 @@ class _Guard:
         """A maker of connections whose sockets are noted."""
 
         def make(host: str, **options: Any) -> http.client.HTTPConnection:
-            connection = kind(host, **options)
+            seconds = options.pop("timeout")
+            connection = kind(host, timeout=min(seconds, CONNECT_SECONDS), **options)
             connect = connection.connect
 
             def noted() -> None:
                 connect()
+                connection.sock.settimeout(seconds)
                 self._sockets.append(connection.sock)
 
             connection.connect = noted

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from evoprompt.cli import main
 from evoprompt.config import Budget, ProposerSettings, ServerSettings, smoke
 from evoprompt.propose.engine import open_engine
 from evoprompt.propose.templates import template_folder
@@ -61,3 +62,20 @@ def test_a_search_goes_on_over_failures_and_ends_when_its_money_is_spent(tmp_pat
     everything = [path for path in folder.rglob("*") if path.is_file()]
     assert (folder / "ledger.sqlite") in everything
     assert not any(server.key.encode() in path.read_bytes() for path in everything)
+
+
+def test_a_server_that_is_not_there_is_one_line_and_no_folder(tmp_path, monkeypatch, capsys):
+    with ModelServer(None) as server:
+        url = server.url
+    monkeypatch.setenv(VARIABLE, "sk-secret")
+    words = ["--runs", str(tmp_path), "--run", "bad", "--proposer.engine", "openai"]
+    words += ["--proposer.server.url", url, "--proposer.server.key-variable", VARIABLE]
+    with pytest.raises(SystemExit) as exit_:
+        main(["search", "smoke", *words, "--proposer.model", MODEL, "--proposer.retries", "0"])
+    assert exit_.value.code == 2
+    said = capsys.readouterr()
+    assert "Connection refused" in said.err
+    assert "--proposer.server.url" in said.err
+    assert "Traceback" not in said.err
+    assert "sk-secret" not in said.err + said.out
+    assert not (tmp_path / "bad").exists()
