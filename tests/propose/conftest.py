@@ -6,9 +6,10 @@ import pytest
 import torch
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
-from evoprompt.candidate import Parent, Prompt, Sampling, candidate_id
-from evoprompt.grammar.edits import END, numbered
+from evoprompt.candidate import Parent, Prompt, Sampling, TaskShape, candidate_id
+from evoprompt.grammar.edits import END
 from evoprompt.grammar.seeds import seeds
+from evoprompt.propose.templates import load_templates, render, shown
 
 IN_SHAPE = (1, 40)
 
@@ -59,14 +60,15 @@ def parents() -> list[Parent]:
 
 @pytest.fixture(scope="session")
 def prompt(parents) -> Prompt:
-    source = parents[1].source
+    template, view = load_templates()["mutate"], shown(parents[1])
+    assert view is not None
     return Prompt(
-        text=f"{numbered(source)}# 1x40 acc 90 size 4k -> any\n# edit\n",
+        text=render(template, parents=[view], task=TaskShape("mnist1d", IN_SHAPE, 10)),
         template="mutate",
-        template_hash="0",
+        template_hash=template.hash,
         operator="mutate",
         parents=(parents[1].id,),
-        parent_source=source,
+        parent_source=parents[1].source,
     )
 
 

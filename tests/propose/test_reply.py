@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from evoprompt.candidate import Reason, Rejected, Reply, Stage
-from evoprompt.grammar.canonical import canonical_lines
+from evoprompt.grammar.canonical import own_lines
 from evoprompt.propose.reply import MAXIMUM_CHARACTERS, fenced_blocks, read_reply, without_thinking
 
 PROGRAM = """import torch.nn as nn
@@ -35,7 +35,10 @@ def reply(text: str, is_finished: bool = True) -> Reply:
         ("@L99\n        x = 1\n@end", True, Reason.BAD_EDIT),
         ("@L4-L2\n        x = 1\n@end", True, Reason.BAD_EDIT),
         ("@L5\n        x = 1\n@L3\n        y = 1\n@end", True, Reason.BAD_EDIT),
+        ("@L3+\nD1\n@end", True, Reason.BAD_EDIT),
         ("@L3+ D1\n@end", True, Reason.BAD_EDIT),
+        ("@L3+\n" + "L1-L7\n" * 10_000 + "@end", True, Reason.BAD_EDIT),
+        ("@L3+\n" + "f(\n" * 20_000 + "@end", True, Reason.BAD_EDIT),
         ("@Lx\n@end", True, Reason.BAD_EDIT),
         ("@L1\nclass Net(nn.Module):\n@end", True, Reason.UNCHANGED),
         ("@L1\n" * (2**20 // 4), True, Reason.TOO_LONG),
@@ -74,10 +77,10 @@ def test_an_edit_changes_only_its_lines(prompt):
     bare = replace(prompt, parent_source=PROGRAM)
     found = read_reply(bare, reply("@L5-L6\n    def forward(self, x):\n        return x\n@end"))
     assert not isinstance(found, Rejected)
-    lines = canonical_lines(found[0])
+    lines = own_lines(found[0])
     assert lines is not None
     assert lines[-1] == "        return x"
-    assert lines[:4] == (canonical_lines(PROGRAM) or [])[:4]
+    assert lines[:4] == (own_lines(PROGRAM) or [])[:4]
     assert found[1] == ()
 
 
@@ -92,7 +95,7 @@ def test_a_known_block_that_is_used_but_not_defined_is_added_and_noted(prompt):
 
 def test_donor_lines_are_taken_by_reference(prompt):
     bare = replace(prompt, parent_source=PROGRAM, donor=("        self.extra = nn.Identity()",))
-    found = read_reply(bare, reply("@L4+ D1\n@end"))
+    found = read_reply(bare, reply("@L4+\nD1\n@end"))
     assert not isinstance(found, Rejected)
     assert "self.extra = nn.Identity()" in found[0]
 
@@ -120,6 +123,34 @@ def test_a_program_is_found_in_what_chat_models_write(program_prompt, text):
     assert "Flatten(1)" in found[0]
     assert "```" not in found[0]
     assert "That was it" not in found[0]
+
+
+def test_an_indentation_that_is_left_out_is_put_back(prompt):
+    text = "@L5+\nResidual(\nConvBlock(8, 3, 1),\n),\n@end"
+    found = read_reply(prompt, reply(text))
+    assert not isinstance(found, Rejected)
+    assert (
+        "            Residual(\n                ConvBlock(8, 3, 1),\n            ),\n" in found[0]
+    )
+    assert set(found[1]) == {f"added {name}" for name in ("Residual", "match", "resize")} | {
+        f"added {name}" for name in ("ConvBlock",) if "class ConvBlock" not in prompt.parent_source
+    }
+
+
+@pytest.mark.parametrize("reply_format", ["edits", "program"])
+def test_what_is_added_is_for_the_tasks_dimensions(prompt, reply_format):
+    given = replace(prompt, parent_source=PROGRAM, in_shape=(3, 32, 32), reply_format=reply_format)
+    changed = PROGRAM.replace("nn.Flatten()", "ConvBlock(8, 3, 1), nn.Flatten()")
+    edits = "@L4\n        self.head = nn.Sequential(ConvBlock(8, 3, 1), nn.Flatten())\n@end"
+    found = read_reply(given, reply(changed if reply_format == "program" else edits))
+    assert not isinstance(found, Rejected)
+    assert "nn.LazyConv2d" in found[0]
+    assert found[1] == ("added ConvBlock",)
+
+
+def test_a_reply_that_an_engine_refused_stays_refused(prompt):
+    refused = Rejected(Stage.PARSE, Reason.NO_REPLY, "status 500")
+    assert read_reply(prompt, Reply("", 0, True, refusal=refused)) == refused
 
 
 def test_the_last_fence_may_be_open():
