@@ -20,6 +20,7 @@ from evoprompt.steps import versions
 from tests.vllm.local_server import MODEL, LocalServer
 from tests.whole.searching import run_search
 
+pytestmark = pytest.mark.timeout(1800)
 VARIABLE = "A_KEY_OF_VLLM_TESTS"
 TASK = TaskShape("digits", (1, 8, 8), 10)
 
