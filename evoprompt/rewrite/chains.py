@@ -8,7 +8,7 @@ branches that have nothing in common, which the grammar has wrappers for, or a `
 from collections.abc import Iterator
 from itertools import pairwise
 
-from evoprompt.rewrite import layers, shortcuts, views
+from evoprompt.rewrite import forms, layers, shortcuts, views
 from evoprompt.rewrite.lifting import lifted
 from evoprompt.rewrite.reading import NoRuleError, Reading, data, inside
 from evoprompt.rewrite.steps import Chain, Line, Part, Step, Wrap
@@ -65,6 +65,9 @@ def _segment(reading: Reading, start: Ref, stop: Ref, nodes: list[Node]) -> list
         if texts and len(texts) == 1:
             return [Line(texts[0], stop.shape, Part(start, stop, tuple(nodes)))]
         return _lines(texts, stop.shape) if texts else whole
+    attention = forms.self_attention(start, stop, tuple(nodes))
+    if attention:
+        return [Line(attention, stop.shape)]
     texts = shortcuts.lines(start, stop, nodes)
     if texts:
         return _lines(texts, stop.shape)
@@ -206,6 +209,7 @@ def _run(run: list[Part]) -> Iterator[Step]:
         nodes = tuple(node for part in run for node in part.nodes)
         whole = Part(run[0].entry, run[-1].exit, nodes)
         text = shortcuts.shuffle(whole.entry, whole.exit, nodes)
+        text = text or forms.self_attention(whole.entry, whole.exit, nodes)
         yield Line(text, whole.shape) if text else whole
     for part in tail:
         texts = views.layers(part.entry.shape, part.shape)

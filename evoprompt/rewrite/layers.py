@@ -22,7 +22,8 @@ class Channels(nn.Module):
         self.build = build
     def forward(self, x):
         if not hasattr(self, "layer"):
-            self.layer = self.build(x.shape[1]).to(x.device)
+            layer = self.build(x.shape[1]).to(x.device)
+            self.layer = layer.train(self.training)
         return self.layer(x)
 """,
     "Features": """
@@ -32,8 +33,22 @@ class Features(nn.Module):
         self.build = build
     def forward(self, x, *more):
         if not hasattr(self, "layer"):
-            self.layer = self.build(x.shape[-1]).to(x.device)
+            layer = self.build(x.shape[-1]).to(x.device)
+            self.layer = layer.train(self.training)
         return self.layer(x, *more)
+""",
+    "SelfAttention": """
+class SelfAttention(nn.Module):
+    def __init__(self, heads, need_weights=True):
+        super().__init__()
+        self.heads = heads
+        self.need_weights = need_weights
+    def forward(self, x):
+        if not hasattr(self, "layer"):
+            heads = math.gcd(self.heads, x.shape[-1])
+            layer = nn.MultiheadAttention(x.shape[-1], heads, batch_first=True)
+            self.layer = layer.to(x.device).train(self.training)
+        return self.layer(x, x, x, need_weights=self.need_weights)[0]
 """,
 }
 """Layers that PyTorch has no lazy form of, built for the first input: for the size of its second

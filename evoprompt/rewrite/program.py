@@ -12,18 +12,18 @@ from evoprompt.rewrite.chains import chain
 from evoprompt.rewrite.layers import SIZED
 from evoprompt.rewrite.reading import Reading
 from evoprompt.rewrite.steps import Chain, Line, Part, Step
-from surrogate.ir import BATCH, Ref, Shape
+from surrogate.ir import BATCH, Node, Ref, Shape
 
 _POOL = re.compile(r"nn\.(Adaptive)?(Avg|Max)Pool([12])d\((\d+)\)")
 
 
 def source(reading: Reading, in_shape: tuple[int, ...], num_classes: int) -> str:
     """The program of a graph; raises `NoRuleError`."""
-    entry = Ref(reading.source)
+    entry, forward = Ref(reading.source), "x"
+    first = [user for user in reading.users[reading.source] if user.op == "View"]
+    if first == reading.users[reading.source] and _is_new_axis(first[0], in_shape):
+        entry, forward = Ref(first[0]), "x.unsqueeze(1)"
     steps = chain(reading, entry, reading.output)
-    forward = "x"
-    if len(in_shape) == 1 and steps and _is_new_axis(steps[0], in_shape):
-        steps, forward = steps[1:], "x.unsqueeze(1)"
     body, rest = _split(steps, entry.shape)
     classes = _Classes(reading)
     inside = [line for step in body for line in classes.step(step, 3)]
@@ -49,8 +49,8 @@ def source(reading: Reading, in_shape: tuple[int, ...], num_classes: int) -> str
     return source_of([*helpers, *own], dimensions=2 if len(in_shape) == 3 else 1)
 
 
-def _is_new_axis(step: Step, in_shape: tuple[int, ...]) -> bool:
-    return isinstance(step, Line) and step.shape == (BATCH, (0, 1), (0, in_shape[0]))
+def _is_new_axis(node: Node, in_shape: tuple[int, ...]) -> bool:
+    return len(in_shape) == 1 and node.shape == (BATCH, (0, 1), (0, in_shape[0]))
 
 
 def _split(steps: Chain, first: Shape) -> tuple[Chain, Chain]:
