@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from evoprompt.rewrite import views
-from evoprompt.rewrite.layers import layer_text, number, padding_of, resize_settings
+from evoprompt.rewrite.calls import layer_text, number
 from evoprompt.rewrite.reading import NoRuleError
+from evoprompt.rewrite.windows import padding_of, resize_settings
 from surrogate.ir import BATCH, Constant, Dim, Node, Operand, Ref, Shape, Weight
 
 ATOM, SIGN, PRODUCT, SUM, COMPARISON = range(4, -1, -1)

@@ -164,7 +164,7 @@ def _long_conv(steps: Sequence[Step]) -> Found | None:
 def _token_mixing(steps: Sequence[Step]) -> Found | None:
     """A perceptron along the positions."""
     step = steps[0]
-    if not isinstance(step, Wrap) or step.kind != "Residual" or len(step.branches) > 1:
+    if not isinstance(step, Wrap) or step.kind != "Residual" or len(step.branches) != 1:
         return None
     inner = step.branches[0]
     if len(step.shape) == 4:

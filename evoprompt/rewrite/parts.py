@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import count
 
 from evoprompt.rewrite import layers, views
+from evoprompt.rewrite.calls import number
 from evoprompt.rewrite.expressions import ATOM, Expression, constant_literal, expression, sizes
 from evoprompt.rewrite.members import Members
 from evoprompt.rewrite.reading import GATED, NoRuleError, Reading, data, is_growth
@@ -210,14 +211,14 @@ class _Part:
                 size = sizes(constant.shape, self._batch())
                 return Expression(f"x.new_full(({size}), {constant.scalar:g})")
             size = ", ".join(str(dim.offset) for dim in constant.shape)
-            text = f"torch.full(({size},), {layers.number(constant.scalar)})"
+            text = f"torch.full(({size},), {number(constant.scalar)})"
             return Expression(self.members.table(text))
         if constant.data is None or not constant.is_static or constant.data[0].size > LONGEST_TABLE:
             raise NoRuleError("a constant of many numbers")
         array = constant.data[0]
         if array.dtype.kind != "f":
             return Expression(self.members.table(f"torch.tensor({array.tolist()})"))
-        row = ", ".join(layers.number(value) for value in array.reshape(-1).tolist())
+        row = ", ".join(number(value) for value in array.reshape(-1).tolist())
         shaped = f".reshape{array.shape}" if array.ndim > 1 else ""
         return Expression(self.members.table(f"torch.tensor([{row}]){shaped}"))
 
@@ -236,7 +237,7 @@ class _Part:
             if content.scalar is None:
                 raise NoRuleError("a constant of many numbers for each example")
             size = sizes(node.shape, self._batch())
-            return Expression(f"x.new_full(({size},), {layers.number(content.scalar)})")
+            return Expression(f"x.new_full(({size},), {number(content.scalar)})")
         assert isinstance(content, Weight)
         made = self._operand(node, content)
         old = (None,) * (len(node.shape) - len(content.shape)) + content.shape
@@ -304,8 +305,8 @@ class _Part:
 
 def _letters() -> Iterator[str]:
     yield from _NAMES
-    for number in count(1):
-        yield from (f"{letter}{number}" for letter in _NAMES)
+    for round_ in count(1):
+        yield from (f"{letter}{round_}" for letter in _NAMES)
 
 
 def _chunks(nodes: list[Node]) -> dict[Node, list[Node]]:

@@ -8,8 +8,8 @@ import re
 
 from evoprompt.grammar.canonical import INDENT, source_of
 from evoprompt.rewrite import parts
+from evoprompt.rewrite.calls import SIZED
 from evoprompt.rewrite.chains import chain
-from evoprompt.rewrite.layers import SIZED
 from evoprompt.rewrite.reading import Reading
 from evoprompt.rewrite.steps import Chain, Line, Part, Step
 from surrogate.ir import BATCH, Node, Ref, Shape

@@ -4,7 +4,8 @@ In: the nodes. Out: the layer of a recurrence; calls that bring PyTorch's output
 that the graph has; complex numbers for the graph's pairs of real and imaginary part.
 """
 
-from evoprompt.rewrite import layers, views
+from evoprompt.rewrite import views
+from evoprompt.rewrite.calls import is_natural, sized
 from evoprompt.rewrite.expressions import ATOM, Expression
 from evoprompt.rewrite.reading import NoRuleError, data
 from surrogate.ir import Constant, Dim, Node, Operand, Weight
@@ -15,7 +16,7 @@ def gated_layer(node: Node) -> str:
     _, hidden = node.attributes["c"]  # type: ignore[misc]
     weights = sum(isinstance(operand, Weight) for operand in node.inputs)
     unknown = node.attributes.keys() - {"c", "bi", "activations"}
-    if unknown or not layers.is_natural(node) or weights not in (2, 3):
+    if unknown or not is_natural(node) or weights not in (2, 3):
         raise NoRuleError(f"a {node.op} with other settings")
     named = ["bidirectional=True"] if node.attributes.get("bi") else []
     kinds: tuple[str, ...] = node.attributes.get("activations", ())  # type: ignore[assignment]
@@ -26,7 +27,7 @@ def gated_layer(node: Node) -> str:
     if weights == 2:
         named.append("bias=False")
     text = f"nn.{node.op}({', '.join(['c', str(hidden), *named])})"
-    return layers.sized("Features", text)
+    return sized("Features", text)
 
 
 def states(node: Node) -> list[Operand]:

@@ -7,8 +7,8 @@ one, what is added at zero, anything else at small random numbers.
 
 from collections.abc import Callable, Mapping
 
+from evoprompt.rewrite.calls import number
 from evoprompt.rewrite.expressions import ATOM, PRODUCT, SUM, Expression, constant_literal
-from evoprompt.rewrite.layers import number
 from evoprompt.rewrite.reading import NoRuleError
 from surrogate.ir import Constant, Operand, Recipe, Weight
 
