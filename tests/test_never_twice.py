@@ -14,6 +14,7 @@ from evoprompt.candidate import (
     Reason,
     Rejected,
     Reply,
+    Sampling,
     Screened,
     Stage,
     TaskShape,
@@ -26,7 +27,7 @@ from evoprompt.screen import Prepared, prepare
 from evoprompt.steps.run import Run
 from evoprompt.steps.screen import screen
 from evoprompt.steps.train import train
-from evoprompt.steps.tune_proposer import count_samples
+from evoprompt.steps.versions import Questions, answers
 from evoprompt.storage import write_atomically
 
 NET = """import torch.nn as nn
@@ -101,6 +102,18 @@ class Nobody:
     def close(self) -> None: ...
 
 
+class Reciting(Nobody):
+    """Writes the same replies to every prompt."""
+
+    def __init__(self, texts: list[str]) -> None:
+        self.texts = texts
+
+    def use(self, *_: object) -> None: ...
+
+    def sample(self, prompts: list[Prompt], samplings: object) -> list[list[Reply]]:
+        return [[Reply(text, 1, True) for text in self.texts] for _ in prompts]
+
+
 class Search:
     """A run folder with steps taken by hand; `resumed` replays its ledger into a new run."""
 
@@ -144,9 +157,10 @@ class Search:
     def sample(self, sampled: dict[str, Screened | Rejected], *sources: str) -> tuple[int, int]:
         """Count samples of a gate; return how many are valid, and how many of those are new."""
         prompt = Prompt("", "", "", "mutate", (), "", reply_format="program")
-        answers = [(prompt, Reply(f"```python\n{text}```\n", 1, True)) for text in sources]
-        count = count_samples(self.run, answers, sampled)
-        return count.valid, count.valid_new
+        self.run.engine = Reciting([f"```python\n{text}```\n" for text in sources])
+        told = Questions([(prompt, Sampling(1.0, len(sources), 0))], sampled)
+        written = answers(self.run, told, "v001", None)
+        return written.valid, written.valid_new
 
     def _propose(self, generation: int, index: int, source: str) -> Event:
         prepared = prepare(source)

@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 from functools import lru_cache
+from pathlib import Path
 
 from evoprompt.candidate import normalise
 from evoprompt.grammar.edits import numbered
@@ -52,7 +53,13 @@ def content(source: str) -> frozenset[str]:
 
 def _lines_of(run: Run, candidate: str) -> frozenset[str]:
     known = candidate in run.state.programs
-    return content(run.shown_source(candidate)) if known else frozenset()
+    return _content_of(run.source_path(run.state.shown(candidate))) if known else frozenset()
+
+
+@lru_cache(maxsize=1 << 16)
+def _content_of(path: Path) -> frozenset[str]:
+    """The lines of a file that is named by its content, so it is read once."""
+    return content(path.read_text(encoding="utf-8"))
 
 
 def _ancestors(run: Run, parents: Iterable[str]) -> set[str]:

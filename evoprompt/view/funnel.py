@@ -60,7 +60,7 @@ def _steps(
     repeated = Failure("source", reason, "the same program was there before")
     yield "new source", reached, None if is_new else repeated
     yield "valid", candidate.graph is not None, candidate.failure
-    by = "parents_graph" if candidate.known_graph in candidate.parents else "known_graph"
+    by = "graph_of_parent" if candidate.known_graph in candidate.parents else "known_graph"
     known = Failure("graph", by, f"same graph as {candidate.known_graph}")
     is_fresh = candidate.known_graph is None
     yield "new graph", is_fresh, known

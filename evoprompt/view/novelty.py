@@ -61,7 +61,7 @@ def duplicates(history: History) -> Duplicates:
         unchanged=lost.get("unchanged", 0),
         source=lost.get("duplicate", 0),
         lines=lost.get("same_lines", 0),
-        parents_graph=lost.get("parents_graph", 0),
+        parents_graph=lost.get("graph_of_parent", 0),
         known_graph=lost.get("known_graph", 0),
     )
 

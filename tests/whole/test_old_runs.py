@@ -12,7 +12,7 @@ from tests.view.synthetic_run import without_intervals
 from tests.whole.searching import run_resume
 
 pytestmark = pytest.mark.slow
-KEPT = ("start", "propose", "screen", "score")  # stages of generation 1 before the kill
+KEPT = ("start", "propose", "repair", "screen", "score")  # stages of generation 1 before the kill
 
 
 def test_a_run_of_before_goes_on_and_learns_from_old_and_new_texts(finished, tmp_path):
