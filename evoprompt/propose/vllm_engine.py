@@ -57,7 +57,7 @@ class VllmEngine:
         self._numbers: dict[str, int] = {}
         self.version = BASE_VERSION
         self.base: TunableBase | None = self._base
-        self.notes = ()
+        self.notes: tuple[str, ...] = ()
         if address_tokens(base.tokenizer.get_vocab(), base.vocabulary) is not None:
             self.notes = (
                 "vLLM does not know the rule that edits name existing lines only; more replies "
