@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jinja2 import TemplateError
 from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase
 
 from evoprompt.candidate import Prompt, Rejected, Reply, Sampling
@@ -44,14 +45,25 @@ class LocalBase:
     """Tokens that the model has scores for."""
 
     def encode_prompt(self, text: str) -> list[int]:
-        """A prompt as it is sent: through the chat template where the model has one."""
+        """A prompt as it is sent: through the chat template where the model has one.
+
+        Raises:
+            ModelError: the chat template refuses the messages.
+        """
         if not self.tokenizer.chat_template:
             return list(self.tokenizer(text)["input_ids"])  # pyright: ignore[reportArgumentType]
         takes_switch = "enable_thinking" in str(self.tokenizer.chat_template)
         switch: dict[str, Any] = {"enable_thinking": False} if takes_switch else {}
-        wired = self.tokenizer.apply_chat_template(
-            chat_messages(text), tokenize=False, add_generation_prompt=True, **switch
-        )
+        try:
+            wired = self.tokenizer.apply_chat_template(
+                chat_messages(text), tokenize=False, add_generation_prompt=True, **switch
+            )
+        except TemplateError as error:
+            raise ModelError(
+                f"{self.folder}: the model's chat template refuses the prompt ({error}). Expected "
+                "it to take the sections ## system and ## user of a template as messages. Write "
+                "the prompt template without the one it refuses, or take another model."
+            ) from error
         return self._ids(str(wired))
 
     def encode_reply(self, text: str) -> list[int]:

@@ -288,6 +288,18 @@ def test_chat_models_get_messages_in_their_own_template(tokenizer, prompts, tmp_
     assert chat_messages("Hello\n") == [{"role": "user", "content": "Hello"}]
 
 
+def test_a_chat_template_that_refuses_a_message_is_said(tokenizer, tmp_path):
+    folder = save_tiny_model(tmp_path / "chat", tokenizer)
+    (folder / "chat_template.jinja").write_text(
+        "{% if messages[0].role == 'system' %}{{ raise_exception('no system here') }}{% endif %}"
+        "{{ messages[0].content }}"
+    )
+    chat = open_engine(ProposerSettings(model=str(folder), threads=1))
+    assert chat.prompt_size("Hello") == (len(tokenizer("Hello")["input_ids"]) - 1, 2048)
+    with pytest.raises(ModelError, match=r"chat template refuses.*no system here.*Expected"):
+        chat.prompt_size("## system\nBe brief.\n## user\nHello\n")
+
+
 def test_batches_keep_the_order_and_the_limit():
     draws = [Draw([1], 1.0, 1.0, count, 0, 5) for count in (3, 3, 9, 1, 1)]
     assert [[d.count for d in batch] for batch in batches(draws, 6)] == [[3, 3], [9], [1, 1]]
