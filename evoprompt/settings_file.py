@@ -97,6 +97,13 @@ def check(settings: SearchSettings) -> None:
             f"--learn.method is soft_prompt and --proposer.engine {proposer.engine}; a soft prompt "
             "cannot be merged, so only the transformers engine serves it. Take dpo or sft."
         )
+    server, money = proposer.server, settings.budget.money
+    if money is not None and not server.prompt_price + server.completion_price:
+        raise ConfigError(
+            f"--budget.money is {money}, but no token has a price; expected "
+            "--proposer.server.prompt-price and .completion-price, for a million tokens. Set them, "
+            "or take --budget.tokens."
+        )
     if any(low >= high for low, high in zip(archive.low, archive.high, strict=True)):
         raise ConfigError(
             f"--archive.low {archive.low} is not below --archive.high {archive.high}; expected "

@@ -5,7 +5,14 @@ from dataclasses import replace
 import pytest
 
 from evoprompt.commands.search import parse
-from evoprompt.config import PRESETS, SearchSettings
+from evoprompt.config import (
+    PRESETS,
+    Budget,
+    ProposerSettings,
+    SearchSettings,
+    ServerSettings,
+    smoke,
+)
 from evoprompt.errors import ConfigError
 from evoprompt.settings_file import check, from_dict, read_toml, to_dict
 
@@ -62,6 +69,14 @@ def test_numbers_that_allow_no_search_are_refused():
         check(replace(base, train=replace(base.train, recipe=replace(base.train.recipe, steps=0))))
     with pytest.raises(ConfigError, match="not below"):
         check(replace(base, archive=replace(base.archive, low=(7.0, 0.0))))
+
+
+def test_a_budget_of_money_needs_prices():
+    spending = replace(smoke(), budget=Budget(money=2.0))
+    with pytest.raises(ConfigError, match=r"budget\.money is 2\.0.*prompt-price"):
+        check(spending)
+    priced = replace(ProposerSettings(), server=ServerSettings(completion_price=0.5))
+    check(replace(spending, proposer=priced))
 
 
 def test_an_unknown_preset_names_the_nearest():
