@@ -43,6 +43,7 @@ from surrogate import encode
 
 TABLE = Path(__file__).parent / "data" / "inrun_mnist1d.csv.gz"
 WAVES = (0.4, 0.2, 0.2, 0.2)  # of all networks; the first wave is the grammar's
+PATIENCE = 20  # rounds for one new network, at worst
 SEED = 20261121
 COLUMNS = ("text", "accuracy", "origin", "parameters", "macs")
 
@@ -147,6 +148,12 @@ class Maker:
                 if round_number % 4 == 0:
                     fresh = self._new([(s, "model") for s in programs.values()], count)
                     progress.update(task, completed=len(fresh))
+                if round_number > PATIENCE and round_number > PATIENCE * len(fresh):
+                    raise SystemExit(
+                        f"the proposer wrote {len(fresh)} new networks in {round_number} rounds. "
+                        "Expected some in each. Look at its valid share with "
+                        "benchmarks/proposer.py."
+                    )
         finally:
             engine.close()
         progress.remove_task(task)

@@ -221,6 +221,17 @@ def _affine(values: Tensor, scale: Tensor | None, shift: Tensor | None, last: bo
     return values
 
 
+@contextlib.contextmanager
+def _double_by_default() -> Iterator[None]:
+    """Let what a network makes itself in `forward` be double as well."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
 def _synflow(net: nn.Module, in_shape: tuple[int, ...]) -> float:
     """Log of the sum of |weight * dR/dweight|, R the sum of logits for an input of ones.
 
@@ -235,8 +246,8 @@ def _synflow(net: nn.Module, in_shape: tuple[int, ...]) -> float:
         if buffer.is_floating_point():
             buffer.data = buffer.data.double()
     weights = [weight for weight in net.parameters() if weight.requires_grad]
-    with Linear():
-        logits_BK = net(torch.ones(1, *in_shape, dtype=torch.float64))
+    with Linear(), _double_by_default():
+        logits_BK = net(torch.ones(1, *in_shape))
     if not logits_BK.requires_grad:
         return math.log(TINY)
     slopes = torch.autograd.grad(

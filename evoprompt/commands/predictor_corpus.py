@@ -29,7 +29,7 @@ from evoprompt.grammar.cell_source import render_cell_net
 from evoprompt.grammar.cells import random_cell_net
 from evoprompt.grammar.seeds import seed_specs
 from evoprompt.grammar.spec import render
-from evoprompt.grammar.variation import mutate, random_spec
+from evoprompt.grammar.variation import random_spec, some_mutation
 from evoprompt.jail.kernel import die_with
 
 CELL_SHARE = 0.5
@@ -139,11 +139,11 @@ def draw(rng: Random) -> tuple[str, str, tuple[int, ...], int]:
     in_shape = rng.choice(SHAPES)
     origin = "seed" if rng.random() < SEED_SHARE else "program"
     if origin == "seed":
-        spec = mutate(rng.choice(list(seed_specs(in_shape, 10).values())), rng)
+        spec = some_mutation(rng.choice(list(seed_specs(in_shape, 10).values())), rng)
     else:
         spec = random_spec(rng, in_shape, 10)
     for _ in range(rng.choice((0, 0, 0, 1, 2, 4, 6))):
-        spec = mutate(spec, rng)
+        spec = some_mutation(spec, rng)
     return origin, render(spec), in_shape, 10
 
 

@@ -136,6 +136,13 @@ def test_synflow_takes_norms_out_but_keeps_their_scale(norm):
     assert doubled == pytest.approx(math.log(2 * total), rel=1e-5)
 
 
+def test_a_matrix_that_forward_makes_itself_takes_part_in_synflow():
+    plain = proxies(Calls(lambda y: y), (12,), 4)["synflow"]
+    doubled = proxies(Calls(lambda y: y @ (2 * torch.eye(20))), (12,), 4)["synflow"]
+    assert doubled == pytest.approx(plain + math.log(2))
+    assert torch.get_default_dtype() == torch.float32
+
+
 def test_a_very_deep_network_overflows_nowhere():
     found = proxies(mlp(12, *[64] * 100, 4), (12,), 4)
     assert all(math.isfinite(value) for value in found.values())
