@@ -27,7 +27,7 @@ def write_canonically(run: Run, generation: int, call: int, programs: list[Progr
     Args:
         run: Knows what was written again before.
         generation: Under way.
-        call: Number of this call in the generation, from 0.
+        call: 0 for the archive's elites, after they were trained; before that the round's number.
         programs: Screened programs that may be shown from now on.
     """
 
@@ -43,7 +43,8 @@ def write_canonically(run: Run, generation: int, call: int, programs: list[Progr
             events.append(Event(generation, "rewrite", index, "rewritten", payload))
         return events
 
-    run.batch(generation, "rewrite", call * BLOCK, BLOCK, make)
+    end = "choose" if call else "learn"
+    run.batch(generation, "rewrite", call * BLOCK, BLOCK, make, ends_with=end)
 
 
 def _foreign(run: Run, programs: list[Program]) -> list[Program]:

@@ -17,8 +17,8 @@ from evoprompt.steps.parents import as_parent
 from evoprompt.steps.propose import Answer, proposed_event, use_serving
 from evoprompt.steps.run import Run
 
-MENDED = 1_000_000
-"""Index of a mended child: that of the broken one, and this."""
+MENDED = 10**12
+"""Index of a mended child: that of the broken one, and this; no generation proposes so many."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,8 @@ def repair(run: Run, generation: int, round_number: int, proposed: list[Event]) 
         return events
 
     first, last = proposed[0].index, proposed[-1].index
-    return run.batch(generation, "repair", MENDED + first, last - first + 1, make)
+    count = last - first + 1
+    return run.batch(generation, "repair", MENDED + first, count, make, ends_with="choose")
 
 
 def repair_template(run: Run) -> Template | None:

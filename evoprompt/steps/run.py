@@ -70,11 +70,23 @@ class Run:
         return event
 
     def batch(
-        self, generation: int, stage: str, first: int, count: int, make: Callable[[], list[Event]]
+        self,
+        generation: int,
+        stage: str,
+        first: int,
+        count: int,
+        make: Callable[[], list[Event]],
+        *,
+        ends_with: str | None = None,
     ) -> list[Event]:
-        """Return the events of a range of indices, recorded together or found together."""
+        """Return the events of a range of indices, recorded together or found together.
+
+        Once the generation has events of the stage `ends_with`, nothing is made any more: a run
+        from before there was this stage stays as it was.
+        """
         events = self.ledger.events(generation, stage, first=first, count=count)
-        if not events:
+        is_past = ends_with is not None and self.ledger.find(generation, ends_with, 0) is not None
+        if not events and not is_past:
             events = make()
             self.ledger.record(events)
         for event in events:

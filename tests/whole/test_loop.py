@@ -11,6 +11,7 @@ from evoprompt.state import Spent
 from evoprompt.steps.novelty import line_news
 from evoprompt.steps.parents import as_parent
 from evoprompt.steps.propose import template_shares
+from evoprompt.steps.repair import MENDED
 from tests.whole.by_hand import TASK, ByHand, proposer
 
 ONE_PARENT = {"cross_share": 0.0, "choose_templates": "weights"}
@@ -108,7 +109,7 @@ def mending(prompt, i):
 def test_rejected_children_go_back_once_with_reason_and_line(by_hand):
     by = by_hand(mending)
     proposed, mended = by.round()
-    assert [e.index for e in mended] == [1_000_000, 1_000_001, 1_000_002]
+    assert [e.index for e in mended] == [MENDED, MENDED + 1, MENDED + 2]
     assert kinds(by, mended) == ["screened", "screened", "rejected"]
     line = layer_line(by.engine.asked[0])
     by_reason = {p.text.split("rejected ")[1].split()[0]: p for p in by.engine.asked[1:]}
@@ -279,3 +280,18 @@ def test_what_a_template_spent_and_brought_is_read_off_the_events(by_hand):
     by.run.take(Event(1, "archive", 0, "archived", payload))
     by.run.take(Event(1, "archive", 1, "archived", {**payload, "status": "kept"}))
     assert by.run.state.spent[1, template].entered_count == 1
+
+
+def test_generations_of_runs_from_before_are_left_as_they_are(by_hand):
+    by = by_hand(mending, repairs_per_round=0)
+    by.round()
+    foreign = by.propose(FOREIGN.format(width=8))
+    by.run.once(0, "learn", 0, lambda: ("old", {}, {}))
+    by.run.once(1, "choose", 0, lambda: ("old", {}, {}))
+    before = by.events
+    resumed = by_hand(mending)
+    resumed.round()
+    for event in before:
+        resumed.run.take(event)
+    resumed.rewrite(foreign)
+    assert resumed.events == before
