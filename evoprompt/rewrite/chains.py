@@ -14,6 +14,8 @@ from evoprompt.rewrite.reading import NoRuleError, Reading, data, inside
 from evoprompt.rewrite.steps import Chain, Line, Part, Step, Wrap
 from surrogate.ir import BATCH, Node, Ref, Shape, Weight
 
+MOST_AXES = 4  # of a value between two lines; layers know no others
+
 
 def chain(reading: Reading, entry: Ref, exit: Ref) -> Chain:
     """The steps from one value to another; none where they are the same."""
@@ -44,7 +46,8 @@ def _cuts(reading: Reading, entry: Ref, exit: Ref, nodes: list[Node]) -> list[tu
             start = place[ref.node]
             hold(start if ref.node in reading.grown else start + 1, index)
             outputs.setdefault(ref.node, set()).add(ref.output)
-        if node in reading.grown or node in reading.glued or node.shape[:1] != (BATCH,):
+        is_plain = node.shape[:1] == (BATCH,) and len(node.shape) <= MOST_AXES
+        if node in reading.grown or node in reading.glued or not is_plain:
             hold(index, index + 1)
         for name in {n for o in node.inputs if isinstance(o, Weight) for n in o.sources}:
             hold(weights.setdefault(name, index), index)

@@ -19,9 +19,13 @@ _BASES = {
 
 
 class Members:
-    """The attributes of one class; `size` is the number that is called `c`, if one is."""
+    """The attributes of one class.
 
-    def __init__(self, size: int | None) -> None:
+    `size` is the number that is called `c`, if one is; the number of classes is not told by it.
+    """
+
+    def __init__(self, size: int | None, num_classes: int) -> None:
+        self.num_classes = num_classes
         self.size = size if size and size >= SMALLEST else None
         self.lines: list[str] = []
         self.open_count = 0
@@ -60,7 +64,7 @@ class Members:
     def _open(self, width: int) -> str:
         """A width as it follows from the input's."""
         size = self.size
-        if size is None or width < 2:
+        if size is None or width < 2 or width == self.num_classes:
             return str(width)
         if width % size == 0 and width // size <= 4:
             self.open_count += 1

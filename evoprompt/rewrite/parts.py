@@ -62,7 +62,7 @@ class _Part:
         self.reading, self.entry, self.exit, self.nodes = reading, entry, exit, nodes
         self.values: dict[Ref, Expression] = {entry: Expression("x")}
         """Names, and expressions that are read once and stand in no line yet."""
-        self.members = Members(size)
+        self.members = Members(size, reading.output.shape[-1].offset)
         self.steps: list[str] = []
         self.letters = _letters()
         self.chunks = _chunks(nodes)
