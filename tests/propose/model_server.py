@@ -145,7 +145,7 @@ def fails(status, message="try later", headers=None, **error):
     return says({"error": {"message": message, **error}}, status=status, headers=headers)
 
 
-def hangs(seconds=30.0):
+def hangs(seconds):
     return lambda handler, body: time.sleep(seconds)
 
 

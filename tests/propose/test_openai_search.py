@@ -42,7 +42,7 @@ def test_a_search_goes_on_over_failures_and_ends_when_its_money_is_spent(tmp_pat
     writer = open_engine(ProposerSettings(threads=1))
     with ModelServer(writer) as server:
         monkeypatch.setenv(VARIABLE, server.key)
-        server.script = [fails(500), cuts, hangs(25), says("@L1+\n    kept = True\n@end")]
+        server.script = [fails(500), cuts, hangs(300), says("@L1+\n    kept = True\n@end")]
         folder = tmp_path / "run"
         events = run_search(
             folder, settings(server, budget=Budget(generations=9, money=MONEY)), results=True
@@ -51,7 +51,7 @@ def test_a_search_goes_on_over_failures_and_ends_when_its_money_is_spent(tmp_pat
     assert events[-1].generation < 9
     written = [e.payload for e in events if e.kind == "proposed" and e.generation]
     rejected = [each["rejected"]["reason"] for each in written if each["rejected"]]
-    assert rejected.count("no_reply") == 3 * smoke().proposer.samples_per_prompt
+    assert rejected.count("no_reply") >= 3 * smoke().proposer.samples_per_prompt
     assert {each["proposer"] for each in written} == {"openai"}
     (edited,) = [each for each in written if "kept = True" in each["reply"]]
     assert edited["candidate"] in {e.payload["candidate"] for e in events if e.kind == "screened"}

@@ -44,7 +44,7 @@ def test_a_child_that_hangs_is_ended_in_time(worker):
     started = time.monotonic()
     with pytest.raises(WorkerError, match="no answer within 1 s") as caught:
         worker.ask({"do": "hang"}, 1.0)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 60
     assert caught.value.log.endswith("thinking about it")
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
