@@ -8,28 +8,46 @@ import re
 
 import numpy as np
 
-from evoprompt.rewrite.matching import text_of
-from evoprompt.rewrite.steps import Chain, Part, Step, Wrap
+from evoprompt.rewrite.matching import TOKEN_NORM, ops_of, text_of
+from evoprompt.rewrite.steps import Chain, Line, Part, Step, Wrap
 from surrogate.ir import Constant, Node, Ref
 
 _RESIZE = re.compile(r"nn\.Upsample\((size|scale_factor)=[\d(), ]+\)")
 _DOWN = re.compile(r"nn\.MaxPool[12]d\(3, 2, 1\)")
 
 
-def adapted(step: Step) -> Step:
-    """The wrapper of the library that this is, if it is one."""
+def adapted(step: Step) -> Chain:
+    """The wrapper of the library that this is, if it is one, with what has to stand before it."""
     if not isinstance(step, Wrap):
-        return step
+        return (step,)
     match step.kind:
         case "Residual":
-            return _u_shape(step)
+            return (_u_shape(step),)
         case "Gate":
-            return Wrap("Gate", (_trimmed(step.branches[0]),), step.shape)
+            return (Wrap("Gate", (_trimmed(step.branches[0]),), step.shape),)
         case "Sum":
-            return _sum(step)
+            return _behind_turn(step) or (_sum(step),)
         case "Concat":
-            return _concat(step)
-    return step
+            return (_concat(step),)
+    return (step,)
+
+
+def _behind_turn(step: Wrap) -> Chain:
+    """A Residual that begins with a norm of channels, behind a transposition that cancels its own.
+
+    The sum reads the tokens as they were; the norm reads them without turning them twice.
+    """
+    if len(step.branches) != 2:
+        return ()
+    for long, short in (step.branches, step.branches[::-1]):
+        if len(short) != 1 or len(long) < 3 or text_of(long[0]) != TOKEN_NORM:
+            continue
+        turn, back = short[0], long[1]
+        is_turn = ops_of(turn) == ["Transpose"] == ops_of(back) and len(turn.shape) == 3
+        if is_turn and turn.shape[1:] == long[0].shape[:0:-1] == back.shape[1:]:
+            norm = Line("ChannelNorm()", turn.shape)
+            return turn, Wrap("Residual", ((norm, *long[2:]),), step.shape)
+    return ()
 
 
 def _u_shape(step: Wrap) -> Step:

@@ -63,6 +63,9 @@ def _cuts(reading: Reading, entry: Ref, exit: Ref, nodes: list[Node]) -> list[tu
 def _segment(reading: Reading, start: Ref, stop: Ref, nodes: list[Node]) -> list[Step]:
     """What stands between two neighbouring values."""
     whole: list[Step] = [Part(start, stop, tuple(nodes))]
+    alone = lifted(tuple(whole))
+    if isinstance(alone[0], Line):
+        return list(alone)
     if len(nodes) == 1 and data(nodes[0]) == [start]:
         texts = layers.lines(nodes[0]) if nodes[0].op != "View" else None
         if texts and len(texts) == 1:

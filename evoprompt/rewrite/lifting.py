@@ -14,7 +14,7 @@ _PATTERNS = (*convolutions.PATTERNS, *mixing.PATTERNS)
 
 def lifted(chain: Chain) -> Chain:
     """The chain with lines of the library; the longest pattern first."""
-    chain = tuple(adapted(step) for step in chain)
+    chain = tuple(new for step in chain for new in adapted(step))
     done: list[Step] = []
     place = 0
     while place < len(chain):

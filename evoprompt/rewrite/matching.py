@@ -23,6 +23,7 @@ _CONV = re.compile(r"nn\.LazyConv[12]d\((\d+), (\d+), (\d+), (\d+)(?:, (groups|d
 _DEPTHWISE = re.compile(
     r"Channels\(lambda c: nn\.Conv[12]d\(c, c, (\d+), (\d+), (\d+), groups=c\)\)"
 )
+TOKEN_NORM = "Features(lambda c: nn.LayerNorm(c, elementwise_affine=False))"
 NORM = re.compile(r"nn\.LazyBatchNorm[12]d\(\)")
 
 

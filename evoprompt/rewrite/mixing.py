@@ -11,6 +11,7 @@ import numpy as np
 
 from evoprompt.rewrite import forms
 from evoprompt.rewrite.matching import (
+    TOKEN_NORM,
     Found,
     conv_of,
     ops_of,
@@ -96,9 +97,7 @@ def _gives_back(part: Part) -> bool:
 
 def _channel_norm(steps: Sequence[Step]) -> Found | None:
     """The norm over channels at each position, without weights."""
-    if len(steps) < 3 or text_of(steps[1]) != (
-        "Features(lambda c: nn.LayerNorm(c, elementwise_affine=False))"
-    ):
+    if len(steps) < 3 or text_of(steps[1]) != TOKEN_NORM:
         return None
     if ops_of(steps[0]) != ["Transpose"] or ops_of(steps[2]) != ["Transpose"]:
         return None
