@@ -73,8 +73,9 @@ def _sequence(steps: Sequence[Step]) -> Found | None:
     if not isinstance(part, Part):
         return None
     source = part.entry.node
-    is_flat = source.op == "View" and source.shape[1] == (0, 1)
-    is_first = source.op == "Input" or (is_flat and data(source)[0].node.op == "Input")
+    before = data(source)[0] if source.op == "View" else part.entry
+    is_flat = before != part.entry and len(before.shape) == 2 and source.shape[1] == (0, 1)
+    is_first = source.op == "Input" or (is_flat and before.node.op == "Input")
     wide = ["View"] * (len(part.entry.shape) == 4)
     wanted = [*wide, "Transpose", "GRU", "Transpose", "View", "Transpose", *wide]
     if not is_first or ops_of(part) != wanted or not _gives_back(part):
