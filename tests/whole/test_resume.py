@@ -19,7 +19,7 @@ MAY_BE_MISSING = {"repair", "rewrite"}
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1200)
 def test_killed_in_every_stage_and_resumed_equals_never_killed(finished, tmp_path):
     never_killed = finished[1]
     moment = time.time_ns()
@@ -41,8 +41,8 @@ def kills(folder, stages, rng):
     """Kill a search in each of these stages and let it end; how many kills there were."""
     for number, stage in enumerate(stages):
         search = Killable(folder)
-        if not search.wait_for_new_event_of(stage, 120):
-            search.finish(10)
+        if not search.wait_for_new_event_of(stage, 300):
+            search.finish(60)
             return number
         time.sleep(rng.random() * 0.3)
         search.kill()
