@@ -34,6 +34,7 @@ classes of the library, which are added where a reply uses one that its parent l
 - foreign_valid: share of valid replies where the parents are the programs of tests/programs, in
   the canonical style as far as it can be had, by all templates (proposer_foreign.py).
 
+Further keys are counts, and shares by template and by reason of rejection.
 Figures are over both cases together; each case's own stand under its name. The last line is one
 JSON object. On a busy machine valid_new_per_s says nothing.
 """
