@@ -21,11 +21,11 @@ from evoprompt.rewrite.sequences import (
     output_call,
     states,
 )
+from evoprompt.rewrite.tables import table_text
 from evoprompt.rewrite.weights import weight_expression
 from surrogate.ir import BATCH, Constant, Node, Operand, Ref, Weight
 
 LINE = 72  # characters of an expression; its name and the indentation stand before it
-LONGEST_TABLE = 64  # numbers of a constant that are written out
 _NAMES = "abcdefghijkmnopqrstuvwyz"
 _INDENT = " " * 8
 _STATELESS_LAYERS = frozenset({"LayerNorm", "GroupNorm", "BatchNorm", "InstanceNorm"})
@@ -213,14 +213,11 @@ class _Part:
             size = ", ".join(str(dim.offset) for dim in constant.shape)
             text = f"torch.full(({size},), {number(constant.scalar)})"
             return Expression(self.members.table(text))
-        if constant.data is None or not constant.is_static or constant.data[0].size > LONGEST_TABLE:
+        known = constant.data is not None and constant.is_static
+        text = table_text(constant.data[0]) if known and constant.data else None
+        if text is None:
             raise NoRuleError("a constant of many numbers")
-        array = constant.data[0]
-        if array.dtype.kind != "f":
-            return Expression(self.members.table(f"torch.tensor({array.tolist()})"))
-        row = ", ".join(number(value) for value in array.reshape(-1).tolist())
-        shaped = f".reshape{array.shape}" if array.ndim > 1 else ""
-        return Expression(self.members.table(f"torch.tensor([{row}]){shaped}"))
+        return Expression(self.members.table(text))
 
     def _batch(self) -> str:
         axis = next((i for i, dim in enumerate(self.entry.shape) if dim == BATCH), None)
@@ -248,10 +245,17 @@ class _Part:
         return Expression(f"{made.at_least(ATOM)}.expand({', '.join(given)})")
 
     def _tile(self, node: Node) -> Expression:
-        """Copies of a weight for every example."""
+        """Copies along axes, or of a weight for every example."""
         source = data(node)[0]
-        if not is_growth(source.node) or source.shape != node.shape or node.shape[:1] != (BATCH,):
-            raise NoRuleError("copies of a tensor along an axis")
+        if not is_growth(source.node):
+            pairs = list(zip(node.shape, source.shape, strict=True))
+            if any(new != old and (new.scale or old.scale) for new, old in pairs):
+                raise NoRuleError("copies of examples")
+            counts = [1 if new == old else new.offset // old.offset for new, old in pairs]
+            text = self._value(source).at_least(ATOM)
+            return Expression(f"{text}.repeat({', '.join(map(str, counts))})")
+        if source.shape != node.shape or node.shape[:1] != (BATCH,):
+            raise NoRuleError("copies of a weight along an axis")
         made = self._operand(source.node, source.node.inputs[1])
         ones = ", ".join(["1"] * (len(node.shape) - 1))
         return Expression(f"{made.at_least(ATOM)}.repeat({self._batch()}, {ones})")

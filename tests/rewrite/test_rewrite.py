@@ -163,6 +163,28 @@ def test_two_spellings_of_one_network_become_one_text():
     assert len(texts) == 1
 
 
+@pytest.mark.parametrize(
+    "forward",
+    [
+        "return self.last(x.repeat(1, 3, 2).flatten(1))",
+        "m = torch.tril(torch.ones(40, 40)); return self.last((x @ m).flatten(1))",
+        "y = x.transpose(1, 2); m = torch.ones(40, 40, dtype=torch.bool).tril()\n"
+        "        a = (y @ x).masked_fill(~m, float('-inf')).softmax(-1)\n"
+        "        return self.last((a @ y).flatten(1))",
+        "y = x.transpose(1, 2)\n"
+        "        z = F.scaled_dot_product_attention(y, y, y, is_causal=True)\n"
+        "        return self.last(z.flatten(1))",
+        "return self.last((x.cumsum(2) / (torch.arange(40) + 1)).flatten(1))",
+    ],
+    ids=["copies", "triangle", "mask", "causal attention", "count"],
+)
+def test_tables_are_written_as_people_write_them(forward):
+    graph = graph_of(net("pass", forward), (1, 40))
+    text = rewrite(graph, (1, 40), 10)
+    assert text is not None
+    assert encode.read(graph_of(text, (1, 40))).hash == encode.read(graph).hash
+
+
 def test_weights_that_are_read_twice_are_one_layer():
     source = net(
         "self.a = nn.Conv1d(1, 1, 3, padding=1)", "return self.last(self.a(self.a(x)).flatten(1))"
