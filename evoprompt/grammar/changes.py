@@ -149,7 +149,7 @@ def change_stride(spec: Spec, rng: Random, sign: int = 0) -> Spec | None:
             return replace(spec, body=spliced(spec.body, pool, 1, ()))
         name, window = at(spec.body, pool).arguments
         other = ("Avg" if name == "Max" else "Max", window)
-        return _changed(spec, pool, Layer("pool", rng.choice((other, (name, 5 - window)))))
+        return _changed(spec, pool, Layer("pool", other))
     found = _argument(spec, rng, ("stride",))
     if found is not None and draw < 0.8:
         path, place, _ = found

@@ -105,7 +105,7 @@ def random_leaf(rng: Random, kind: str, shape: Shape, widths: tuple[int, ...] = 
         case "activation":
             return Layer("activation", (rng.choice(ACTIVATION_NAMES),))
         case "pool":
-            return Layer("pool", (rng.choice(("Max", "Max", "Avg")), rng.choice((3, 3, 2))))
+            return Layer("pool", (rng.choice(("Max", "Max", "Avg")), 3))
         case "dropout":
             return Layer("dropout", (rng.choice(RATES[:3]),))
         case "norm":

@@ -298,15 +298,12 @@ def _longest(lines: list[str], place: int, offered: list[str]) -> tuple[int, int
 def donor_lines(source: str) -> list[str]:
     """What a second parent offers: the layers of its body, with the classes of its own they use.
 
-    All lines of a program that has no `self.body` of one layer per line; [] if it has none or too
-    many.
+    [] of a program that has no `self.body` of one layer per line, or an empty one.
     """
     lines = own_lines(source)
-    if lines is None:
+    body = body_lines(lines) if lines else []
+    if not lines or not body:
         return []
-    body = body_lines(lines)
-    if not body:
-        return lines if len(lines) <= MAXIMUM_DONOR_LINES else []
     own = [line for _, part in _definitions(lines) for line in part]
     whole = [*_donor_classes(body, own), *body]
     return whole if len(whole) <= MAXIMUM_DONOR_LINES else body[:MAXIMUM_DONOR_LINES]
