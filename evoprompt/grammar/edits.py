@@ -197,14 +197,32 @@ def derive(parent: list[str], child: list[str], donor: Sequence[str] = ()) -> li
     """
     old, new = bare(parent), bare(child)
     offered = [line.strip() for line in donor]
+    is_broken = not is_closed(old)
+    if is_broken:  # its indentation says nothing, and is given back when the edit is applied
+        old, new = [line.strip() for line in old], [line.strip() for line in new]
     script: list[str] = []
-    for i, j, a, b in _balanced(old, new):
+    for i, j, a, b in _differing(old, new) if is_broken else _balanced(old, new):
         script.append(_address(i + 1, j))
         told = _referred(new[a:b], [line.strip() for line in old], offered)
-        while told and told[-1].strip() == CLOSING and is_closed(old[i:j]):
-            told.pop()  # closed at the end of the edit anyway
+        closers = _closers(told) if is_closed(old[i:j]) else 0
+        if closers and left_open(new[a : b - closers]) == closers:
+            told = told[:-closers]  # closed at the end of the edit anyway
         script += told
     return script
+
+
+def _closers(told: list[str]) -> int:
+    """How many closing lines stand at the end."""
+    kept = len(told)
+    while kept and told[kept - 1].strip() == CLOSING:
+        kept -= 1
+    return len(told) - kept
+
+
+def _differing(old: list[str], new: list[str]) -> list[tuple[int, int, int, int]]:
+    """The places old[i:j], new[a:b] that differ, as small as they are: they mend brackets."""
+    matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
+    return [place for tag, *place in matcher.get_opcodes() if tag != "equal"]
 
 
 def _balanced(old: list[str], new: list[str]) -> list[tuple[int, int, int, int]]:

@@ -53,14 +53,16 @@ def test_every_fault_occurs_and_its_reason_is_known():
 
 
 def test_the_view_of_a_broken_program_is_what_is_shown_and_its_edit_mends_it():
-    rng = Random(1)
+    rng, short = Random(1), 0
     for number in range(300):
         spec = random_program(rng, SHAPES[number % len(SHAPES)])
         broken = breakage(spec, rng)
         text = source(broken, spec.dimensions)
         assert broken_lines(text) == list(broken.lines)
         script = derive(list(broken.lines), spec_lines(spec))
+        short += len(script) <= 3
         assert apply(text, "\n".join([*script, END]), (), spec.dimensions) == render(spec)
+    assert short > 0.95 * 300  # what mends is as short as the fault
 
 
 def test_a_broken_program_names_a_line_that_it_has():

