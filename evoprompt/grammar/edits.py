@@ -222,7 +222,7 @@ def _closers(told: list[str]) -> int:
 def _differing(old: list[str], new: list[str]) -> list[tuple[int, int, int, int]]:
     """The places old[i:j], new[a:b] that differ, as small as they are: they mend brackets."""
     matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
-    return [place for tag, *place in matcher.get_opcodes() if tag != "equal"]
+    return [(i, j, a, b) for tag, i, j, a, b in matcher.get_opcodes() if tag != "equal"]
 
 
 def _balanced(old: list[str], new: list[str]) -> list[tuple[int, int, int, int]]:
