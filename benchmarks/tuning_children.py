@@ -151,27 +151,9 @@ def write_children(
     rooms: tuple[Store, Screener, Engine],
     say: Callable[[int, int], None],
 ) -> None:
-    """Let the engine answer until the tokens are spent, screen what it wrote, and record it.
-
-    Every prompt is answered once before any is answered twice; the reply that spends the last token
-    still counts, so that methods differ by at most one reply's length.
-    """
+    """Let the engine answer until the tokens are spent, screen what it wrote, and record it."""
     store, screener, engine = rooms
-    written: list[tuple[int, Reply]] = []
-    spent = 0
-    for chunk in itertools.count():
-        if spent >= budget:
-            break
-        asked = [
-            replace(sampling, seed=derive(sampling.seed, "chunk", chunk) % 2**31)
-            for _, sampling in prompts
-        ]
-        answers = engine.sample([prompt for prompt, _ in prompts], asked)
-        for number, (place, group) in itertools.product(range(AT_ONCE), enumerate(answers)):
-            if spent < budget:
-                written.append((place, group[number]))
-                spent += max(1, group[number].token_count)  # a refused prompt ends as well
-        say(min(spent, budget), budget)
+    written = _written(prompts, budget, engine, say)
     sources: dict[int, str] = {}
     for number, (place, reply) in enumerate(written):
         child = read_reply(prompts[place][0], reply)
@@ -194,3 +176,32 @@ def write_children(
             }
         rows.append(row)
     store.add_children({"seed": arm.seed, "method": arm.method, "rows": rows})
+
+
+def _written(
+    prompts: list[tuple[Prompt, Sampling]],
+    budget: int,
+    engine: Engine,
+    say: Callable[[int, int], None],
+) -> list[tuple[int, Reply]]:
+    """(place of the prompt, reply) until the tokens are spent.
+
+    Every prompt is answered once before any is answered twice; the reply that spends the last token
+    still counts, so that methods differ by at most one reply's length.
+    """
+    written: list[tuple[int, Reply]] = []
+    spent = 0
+    for chunk in itertools.count():
+        if spent >= budget:
+            break
+        asked = [
+            replace(sampling, seed=derive(sampling.seed, "chunk", chunk) % 2**31)
+            for _, sampling in prompts
+        ]
+        answers = engine.sample([prompt for prompt, _ in prompts], asked)
+        for number, (place, group) in itertools.product(range(AT_ONCE), enumerate(answers)):
+            if spent < budget:
+                written.append((place, group[number]))
+                spent += max(1, group[number].token_count)  # a refused prompt ends as well
+        say(min(spent, budget), budget)
+    return written

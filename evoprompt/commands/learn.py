@@ -70,7 +70,7 @@ def learn_proposer(
         StorageError: The adapter cannot be written.
     """
     from evoprompt.learn.lessons import Lessons
-    from evoprompt.learn.pairs import count_by_evidence, preferences
+    from evoprompt.learn.pairs import preferences
     from evoprompt.learn.proposer import tune
     from evoprompt.propose.model_files import check_adapter
     from evoprompt.steps.ledgers import read_run
@@ -100,16 +100,29 @@ def learn_proposer(
             f"{out}: nothing was learned from {len(found)} pairs in {command.learn.steps} steps. "
             "Expected pairs of different replies and at least one step. See --learn.steps."
         )
+    _write_facts(runs, out, command, report, lessons)
+    return report, lessons
+
+
+def _write_facts(
+    runs: list[Path],
+    out: Path,
+    command: LearnCommand,
+    report: "TuneReport",
+    lessons: "Lessons",
+) -> None:
+    """Write what the adapter learned from beside it."""
+    from evoprompt.learn.pairs import count_by_evidence
+
     facts = {
         "runs": [str(run) for run in runs],
         "start": str(command.start) if command.start else None,
         "seed": command.seed,
         "learn": asdict(command.learn),
-        "pairs": count_by_evidence(found),
+        "pairs": count_by_evidence(lessons.preferences),
         "report": asdict(report),
     }
     write_atomically(out / "tuning.json", (json.dumps(facts, indent=2) + "\n").encode())
-    return report, lessons
 
 
 def _runs_of(words: list[Path]) -> list[Path]:

@@ -27,7 +27,7 @@ from evoprompt.learn.lessons import (
     replay_batches,
     replay_of,
 )
-from evoprompt.learn.tuned_model import fresh, gone_on_from
+from evoprompt.learn.tuned_model import TunedModel, fresh, gone_on_from
 
 REPLAYED = 0.5  # replayed replies for each pair of a batch
 
@@ -59,6 +59,10 @@ class TuneReport:
     """Clock: wall time."""
 
 
+NOTHING = TuneReport(0, 0, 0, 0, "nothing to learn", 0.0, 0.0, None, None, "", 0.0)
+"""The report where there were no usable pairs or no steps."""
+
+
 def tune(
     base: Base,
     lessons: Lessons,
@@ -86,8 +90,7 @@ def tune(
     rng = Random(seed)
     pairs = pairs_of(base, lessons.preferences)
     if not pairs or settings.steps <= 0:
-        seconds = time.perf_counter() - started
-        return TuneReport(0, 0, 0, 0, "nothing to learn", 0.0, 0.0, None, None, "", seconds)
+        return NOTHING
     train, held_out = hold_out(pairs, rng)
     replay = replay_of(base, lessons.replay) if settings.replay > 0 else []
     plan = batches(train, settings.batch_size, settings.steps, rng)
@@ -97,16 +100,9 @@ def tune(
         model = fresh(base.folder, settings, seed)
     else:
         model = gone_on_from(base.folder, start, settings)
-
-    def write_for(ask: Probe) -> bool:
-        look = out_folder.with_name(f"{out_folder.name}.look")
-        try:
-            model.write(base.fingerprint, look)
-            return ask(look)
-        finally:
-            shutil.rmtree(look, ignore_errors=True)
-
-    run = Descent(model, settings, held_out, (lambda: write_for(probe)) if probe else None)
+    look = out_folder.with_name(f"{out_folder.name}.look")
+    passes = (lambda: _passes(probe, model, base, look)) if probe else None
+    run = Descent(model, settings, held_out, passes)
     stopped = run.follow(steps, progress)
     weights = model.write(base.fingerprint, out_folder)
     return TuneReport(
@@ -122,3 +118,12 @@ def tune(
         weights=weights,
         seconds=time.perf_counter() - started,
     )
+
+
+def _passes(probe: Probe, model: TunedModel, base: Base, folder: Path) -> bool:
+    """Write the adapter as it is now, for the probe alone."""
+    try:
+        model.write(base.fingerprint, folder)
+        return probe(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 from transformers import AutoModelForCausalLM
+from transformers.utils import logging as hub_logging
 
 from evoprompt.config import LearnSettings
 from evoprompt.errors import ModelError
@@ -118,6 +119,7 @@ def gone_on_from(base: Path, start: Path, settings: LearnSettings) -> TunedModel
 def load_base(folder: Path) -> Any:
     """The base model of a checked folder: float32 on the CPU, bfloat16 on a GPU."""
     is_gpu = torch.cuda.is_available()
+    hub_logging.disable_progress_bar()  # whoever tunes shows their own progress
     model: Any = AutoModelForCausalLM.from_pretrained(
         folder,
         dtype=torch.bfloat16 if is_gpu else torch.float32,
