@@ -22,6 +22,8 @@ from evoprompt.grammar.spec import FLAT_FORWARD, SKELETON_LINES
 # Axes: B rows, V vocabulary.
 NONE = -1  # the token is no line number
 NET_LINE = SKELETON_LINES[0]
+HEAD_LINE = "        self.head = nn.Sequential("
+HEAD_LINES = ("            nn.Flatten(),", "            nn.LazyLinear(num_classes),")
 SKELETON = frozenset((*SKELETON_LINES, FLAT_FORWARD))
 Ends = dict[int, frozenset[int]]
 """First line -> the last lines with which it makes a closed range."""
@@ -80,23 +82,29 @@ class Places:
     lines: Ends
     donor: Ends
     fixed: frozenset[int] = frozenset()
-    """Lines of the skeleton: neither replaced nor inserted after, but for the openings."""
+    """Lines of the skeleton: neither replaced nor inserted after."""
     openings: frozenset[int] = frozenset()
-    """Lines of the skeleton after which layers stand."""
+    """Lines of the skeleton after which layers may stand; `nn.Flatten()` of the head is one."""
 
 
 NOWHERE = Places({}, {})
 
 
 def places(lines: Sequence[str], donor: Sequence[str]) -> Places:
-    """Places for a parent's and a donor's lines."""
-    start = lines.index(NET_LINE) if NET_LINE in lines else len(lines)
-    skeleton = {n for n in range(start + 1, len(lines) + 1) if lines[n - 1] in SKELETON}
-    skeleton = skeleton if len(skeleton) == len(SKELETON_LINES) else set()
-    openings = frozenset(n for n in skeleton if lines[n - 1].endswith("Sequential("))
-    before = {0} if skeleton and not start else set()
-    fixed = frozenset((skeleton | before) - openings)
-    return Places(closed_ranges(lines), closed_ranges(donor), fixed, openings)
+    """Places for a parent's and a donor's lines; in a broken parent every line may be changed."""
+    count = len(lines)
+    if not is_closed(lines):
+        every = {line: frozenset(range(line, count + 1)) for line in range(1, count + 1)}
+        return Places(every, closed_ranges(donor))
+    start = lines.index(NET_LINE) if NET_LINE in lines else count
+    skeleton = {n for n in range(start + 1, count + 1) if lines[n - 1] in SKELETON}
+    if len(skeleton) != len(SKELETON_LINES):
+        return Places(closed_ranges(lines), closed_ranges(donor))
+    head = lines.index(HEAD_LINE)
+    ends = {n for n in range(head + 1, count + 1) if lines[n - 1] in HEAD_LINES}
+    openings = {n for n in skeleton | ends if lines[n - 1].endswith(("Sequential(", "Flatten(),"))}
+    fixed = (skeleton | ends | ({0} if not start else set())) - openings
+    return Places(closed_ranges(lines), closed_ranges(donor), frozenset(fixed), frozenset(openings))
 
 
 @dataclass
@@ -165,9 +173,10 @@ class AddressMask:
                 return torch.isin(number_V, torch.tensor(sorted(further)))
             case "end":
                 return [tokens.line_end]
-        is_opening = row.is_address and row.line in row.places.openings
+        if row.is_address and row.line in row.places.openings:
+            return [tokens.plus]
         return [
-            *[tokens.to] * bool(further and not is_opening),
+            *[tokens.to] * bool(further),
             *[tokens.plus] * row.is_address,
             *[tokens.line_end] * (row.line in ends),
         ]

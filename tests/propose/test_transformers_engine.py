@@ -197,6 +197,22 @@ def test_the_address_rule_needs_one_token_per_line(tokenizer):
     assert allowed() == [4]
 
 
+def test_no_edit_changes_the_skeleton_but_a_broken_program_may_change_anywhere(parents):
+    lines = own_lines(parents[0].source) or []
+    known = places(lines, [])
+    named = {number: lines[number - 1].strip() for number in known.fixed if number}
+    assert {"class Net(nn.Module):", "nn.LazyLinear(num_classes),", ")"} <= set(named.values())
+    opening = {lines[number - 1].strip() for number in known.openings}
+    assert opening == {
+        "self.body = nn.Sequential(",
+        "self.head = nn.Sequential(",
+        "nn.Flatten(),",
+    }
+    broken = places([*lines[:5], "),", *lines[5:]], [])
+    assert not broken.fixed
+    assert 6 in broken.lines[6]
+
+
 def test_an_adapter_changes_the_replies_and_the_base_comes_back_exactly(engine, prompts, adapter):
     before = engine.sample(prompts, SAMPLINGS)
     engine.use("v001", adapter)
