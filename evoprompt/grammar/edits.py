@@ -226,12 +226,8 @@ def _differing(old: list[str], new: list[str]) -> list[tuple[int, int, int, int]
 
 
 def _balanced(old: list[str], new: list[str]) -> list[tuple[int, int, int, int]]:
-    """The places old[i:j], new[a:b] that differ, joined until both sides close what they open.
-
-    They are left as they are where the old lines as a whole are open: a broken program.
-    """
+    """The places old[i:j], new[a:b] that differ, joined until both sides close what they open."""
     out: list[tuple[int, int, int, int]] = []
-    is_broken = not is_closed(old)
     is_open = False
     matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
     for tag, i, j, a, b in matcher.get_opcodes():
@@ -251,7 +247,7 @@ def _balanced(old: list[str], new: list[str]) -> list[tuple[int, int, int, int]]
             continue
         else:
             out.append((i, j, a, b))
-        is_open = not (is_broken or (is_closed(old[i:j]) and is_closed(new[a:b])))
+        is_open = not (is_closed(old[i:j]) and is_closed(new[a:b]))
     return out
 
 

@@ -57,14 +57,7 @@ def address_tokens(vocabulary: dict[str, int], size: int) -> AddressTokens | Non
 
 
 def closed_ranges(lines: Sequence[str]) -> Ends:
-    """The closed ranges of the lines, both ends counted from 1.
-
-    All ranges of a program to be mended whose brackets do not match: the mending edit is an open
-    one itself.
-    """
-    count = len(lines)
-    if not is_closed(lines):
-        return {first: frozenset(range(first, count + 1)) for first in range(1, count + 1)}
+    """The closed ranges of the lines, both ends counted from 1."""
     out: Ends = {}
     for first in range(len(lines)):
         found = []
