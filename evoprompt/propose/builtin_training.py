@@ -1,7 +1,7 @@
 """Training of the built-in model: a small Llama that writes edits, from scratch, on the corpus.
 
-`python -m evoprompt.propose.builtin_training --minutes 50 --out /tmp/builtin` writes a checkpoint
-every few minutes in the standard transformers format and goes on from one that is there. A row
+`python -m evoprompt.propose.builtin_training --minutes 85 --out FOLDER` writes a checkpoint every
+few minutes in the standard transformers format and goes on from one that is there. A row
 holds one parent and several edits of it that see the parent and themselves, not each other.
 Not promised: the same weights twice (the schedule follows processor time); a resumed run warms its
 optimizer up again.
@@ -338,9 +338,9 @@ def main() -> None:
     """Read the command line and train."""
     parser = argparse.ArgumentParser(description="Train the built-in edit model from scratch.")
     parser.add_argument(
-        "--minutes", type=float, default=50.0, help="of processor time; wall clock on a GPU"
+        "--minutes", type=float, default=85.0, help="of processor time; wall clock on a GPU"
     )
-    parser.add_argument("--out", type=Path, default=Path("/tmp/evoprompt_builtin"))
+    parser.add_argument("--out", type=Path, default=Path("runs/builtin-proposer"))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--optimizer", choices=("muon", "adamw"), default="muon")
     parser.add_argument("--learning-rate", type=float, default=4e-3)
