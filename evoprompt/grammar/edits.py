@@ -323,7 +323,7 @@ def donor_lines(source: str) -> list[str]:
     if not lines or not body:
         return []
     own = [line for _, part in _definitions(lines) for line in part]
-    whole = [*_donor_classes(body, own), *body]
+    whole = [*body, *_donor_classes(body, own)]
     return whole if len(whole) <= MAXIMUM_DONOR_LINES else body[:MAXIMUM_DONOR_LINES]
 
 

@@ -75,7 +75,7 @@ class Places:
     lines: Ends
     donor: Ends
     fixed: frozenset[int] = frozenset()
-    """Lines of the skeleton: neither replaced nor inserted after."""
+    """Lines of the skeleton and of classes behind it: neither replaced nor inserted after."""
     openings: frozenset[int] = frozenset()
     """Lines of the skeleton after which layers may stand; `nn.Flatten()` of the head is one."""
 
@@ -90,13 +90,15 @@ def places(lines: Sequence[str], donor: Sequence[str]) -> Places:
         every = {line: frozenset(range(line, count + 1)) for line in range(1, count + 1)}
         return Places(every, closed_ranges(donor))
     start = lines.index(NET_LINE) if NET_LINE in lines else count
-    skeleton = {n for n in range(start + 1, count + 1) if lines[n - 1] in SKELETON}
+    stop = next((n for n in range(start + 1, count) if not lines[n].startswith(" ")), count)
+    skeleton = {n for n in range(start + 1, stop + 1) if lines[n - 1] in SKELETON}
     if len(skeleton) != len(SKELETON_LINES):
         return Places(closed_ranges(lines), closed_ranges(donor))
     head = lines.index(HEAD_LINE)
-    ends = {n for n in range(head + 1, count + 1) if lines[n - 1] in HEAD_LINES}
+    ends = {n for n in range(head + 1, stop + 1) if lines[n - 1] in HEAD_LINES}
     openings = {n for n in skeleton | ends if lines[n - 1].endswith(("Sequential(", "Flatten(),"))}
-    fixed = (skeleton | ends | ({0} if not start else set())) - openings
+    around = {0, *range(stop + 1, count + 1)} if not start else set()  # classes behind `Net`
+    fixed = (skeleton | ends | around) - openings
     return Places(closed_ranges(lines), closed_ranges(donor), frozenset(fixed), frozenset(openings))
 
 

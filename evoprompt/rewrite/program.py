@@ -1,4 +1,4 @@
-"""Steps -> the program's text: parts as classes, then `Net` with one layer per line.
+"""Steps -> the program's text: `Net` with one layer per line, then its parts as classes.
 
 In: a reading of a graph, the task's shapes. Out: canonical source. Parts with the same lines are
 one class. The last layers are the head: pool, flatten, linear layers.
@@ -42,11 +42,11 @@ def source(reading: Reading, in_shape: tuple[int, ...], num_classes: int) -> str
         "    def forward(self, x):",
         f"        return self.head(self.body({forward}))",
     ]
-    own = [*classes.lines(), *net]
+    own = [*net, *classes.lines()]  # `Net` begins at line 1, as in every program of the grammar
     text = "\n".join(own)
     used = [name for name in SIZED if re.search(rf"\b{name}\(", text)]
     helpers = [line for name in used for line in SIZED[name].strip("\n").split("\n")]
-    return source_of([*helpers, *own], dimensions=2 if len(in_shape) == 3 else 1)
+    return source_of([*own, *helpers], dimensions=2 if len(in_shape) == 3 else 1)
 
 
 def _is_new_axis(node: Node, in_shape: tuple[int, ...]) -> bool:
