@@ -53,8 +53,35 @@ def check(settings: SearchSettings) -> None:
     Raises:
         ConfigError: Names the setting, its value and what is allowed.
     """
+    archive, proposer = settings.archive, settings.proposer
+    for name, (value, low, high) in _ranges(settings).items():
+        if not low <= value <= high:
+            raise ConfigError(
+                f"--{name} is {value}; expected {low} to {high}. Change it and start again."
+            )
+    if settings.learn.method == "soft_prompt" and proposer.engine != "transformers":
+        raise ConfigError(
+            f"--learn.method is soft_prompt and --proposer.engine {proposer.engine}; a soft prompt "
+            "cannot be merged, so only the transformers engine serves it. Take dpo or sft."
+        )
+    server, money = proposer.server, settings.budget.money
+    if money is not None and not server.prompt_price + server.completion_price:
+        raise ConfigError(
+            f"--budget.money is {money}, but no token has a price; expected "
+            "--proposer.server.prompt-price and .completion-price, for a million tokens. Set them, "
+            "or take --budget.tokens."
+        )
+    if any(low >= high for low, high in zip(archive.low, archive.high, strict=True)):
+        raise ConfigError(
+            f"--archive.low {archive.low} is not below --archive.high {archive.high}; expected "
+            "low < high on both axes. Change the setting and start again."
+        )
+
+
+def _ranges(settings: SearchSettings) -> dict[str, tuple[float, float, float]]:
+    """Name of a setting -> its value and the least and greatest that it may have."""
     archive, choose, proposer = settings.archive, settings.choose, settings.proposer
-    rules = {
+    return {
         "train.recipe.steps": (settings.train.recipe.steps, 1, 10**9),
         "train.recipe.batch-size": (settings.train.recipe.batch_size, 2, 10**6),
         "train.workers": (settings.train.workers, 1, 512),
@@ -87,28 +114,6 @@ def check(settings: SearchSettings) -> None:
         "final.seeds": (settings.final.seeds, 1, 100),
         "archive.cells": (min(archive.cells), 1, 10**4),
     }
-    for name, (value, low, high) in rules.items():
-        if not low <= value <= high:
-            raise ConfigError(
-                f"--{name} is {value}; expected {low} to {high}. Change it and start again."
-            )
-    if settings.learn.method == "soft_prompt" and proposer.engine != "transformers":
-        raise ConfigError(
-            f"--learn.method is soft_prompt and --proposer.engine {proposer.engine}; a soft prompt "
-            "cannot be merged, so only the transformers engine serves it. Take dpo or sft."
-        )
-    server, money = proposer.server, settings.budget.money
-    if money is not None and not server.prompt_price + server.completion_price:
-        raise ConfigError(
-            f"--budget.money is {money}, but no token has a price; expected "
-            "--proposer.server.prompt-price and .completion-price, for a million tokens. Set them, "
-            "or take --budget.tokens."
-        )
-    if any(low >= high for low, high in zip(archive.low, archive.high, strict=True)):
-        raise ConfigError(
-            f"--archive.low {archive.low} is not below --archive.high {archive.high}; expected "
-            "low < high on both axes. Change the setting and start again."
-        )
 
 
 def nearest(word: str, known: typing.Iterable[str]) -> str:
