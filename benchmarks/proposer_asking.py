@@ -13,7 +13,7 @@ from proposer_case import SEED, Case, Known
 
 from evoprompt.candidate import Parent, Prompt, Rejected, Reply, Sampling, Screened
 from evoprompt.chance import derive
-from evoprompt.grammar.canonical import own_lines
+from evoprompt.grammar.view import shown_lines
 from evoprompt.propose.engine import Engine
 from evoprompt.propose.prompting import make_prompts, proposing
 from evoprompt.propose.reply import read_reply
@@ -50,8 +50,8 @@ class Sample:
 
     @property
     def lines(self) -> list[str]:
-        """Canonical lines of the child; none where it has no such view."""
-        return own_lines(self.source) or []
+        """Numbered lines of the child; none where it has no such view."""
+        return shown_lines(self.source) or []
 
 
 def template_plan(templates: Mapping[str, Template], cross_share: float, count: int) -> list[str]:

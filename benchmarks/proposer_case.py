@@ -17,9 +17,9 @@ from proposer_corpus import Corpus
 from evoprompt.candidate import Parent, Screened, TaskShape, candidate_id
 from evoprompt.chance import generator
 from evoprompt.config import PRESETS, ProposerSettings
-from evoprompt.grammar.canonical import own_lines
 from evoprompt.grammar.seeds import seeds
 from evoprompt.grammar.spec import Spec, render
+from evoprompt.grammar.view import shown_lines
 from evoprompt.propose.builtin_corpus import random_parent
 from evoprompt.screen import Screener
 
@@ -34,7 +34,7 @@ class Known:
 
     parent: Parent
     lines: tuple[str, ...]
-    """Canonical lines; empty for a program without a numbered view."""
+    """Numbered lines; empty for a program without a numbered view."""
     screened: Screened
     spec: Spec | None = None
     """None for a program that the grammar did not write."""
@@ -73,7 +73,7 @@ def parents(
     found: dict[str, Known] = {}
     while len(found) < count:
         specs = [random_parent(rng, case.task) for _ in range(count - len(found) + 8)]
-        unseen = [spec for spec in specs if not corpus.holds(own_lines(render(spec)) or [])]
+        unseen = [spec for spec in specs if not corpus.holds(shown_lines(render(spec)) or [])]
         sources = [render(spec) for spec in unseen]
         answers = case.screener.screen_all(sources)
         for spec, source, answer in zip(unseen, sources, answers, strict=True):
@@ -88,4 +88,4 @@ def known(source: str, screened: Screened, accuracy: float, spec: Spec | None = 
     """A screened program as a parent; its accuracy is made up, as in training."""
     figures = accuracy, screened.parameters, screened.macs
     parent = Parent(candidate_id(source), source, *figures)
-    return Known(parent, tuple(own_lines(source) or ()), screened, spec)
+    return Known(parent, tuple(shown_lines(source) or ()), screened, spec)

@@ -110,6 +110,8 @@ class Prompt:
     parent_source: str
     donor: tuple[str, ...] = ()
     """Lines of the second parent that the reply may take by reference."""
+    donor_classes: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Name and lines of its own classes that those lines use."""
     target: str = "any"
     reply_format: str = "edits"
     """edits or program."""

@@ -14,7 +14,7 @@ from evoprompt.grammar.canonical import INDENT, bare, dressed, source_of
 from evoprompt.grammar.choices import random_leaf
 from evoprompt.grammar.layer_sizes import Shape
 from evoprompt.grammar.shapes import parameter_count
-from evoprompt.grammar.spec import CHAIN, Spec, layer_text, parse, spec_lines
+from evoprompt.grammar.spec import BRANCHED, CHAIN, Spec, layer_text, parse, spec_lines
 
 TOO_LARGE = (5_000_000, 100_000_000)
 """Parameters that the screen's default limit refuses and its memory still holds."""
@@ -55,18 +55,15 @@ def breakage(spec: Spec, rng: Random) -> Broken:
 
 
 def _named_line(whole: Lines, lines: Lines, reason: str) -> int | None:
-    """Where the screen's message points: at the call that fails, or at the end of `forward`.
-
-    A call inside a class of the library fails on a line that is not shown.
+    """Where the prompt of a repair points: at the call that does not build; else, where `forward`
+    fails, at its end, since a line inside a class of the library is not shown.
     """
-    if reason not in ("build_error", "forward_error"):
+    if reason == "forward_error":
+        return len(lines)
+    if reason != "build_error":
         return None
     pairs = zip(whole, lines, strict=False)
-    place = next(place for place, (old, new) in enumerate(pairs) if old != new)
-    if reason == "build_error":
-        return place + 1
-    is_own = dressed(lines)[place].startswith(INDENT * 3 + "nn.")
-    return len(lines) if is_own else None
+    return next(place for place, (old, new) in enumerate(pairs, 1) if old != new)
 
 
 def syntax_line(lines: Lines) -> int | None:
@@ -204,6 +201,36 @@ def _without_batch(lines: Lines, spec: Spec, rng: Random) -> Lines | None:
     return _replaced(lines, place, lines[place].replace("1d(", "2d("))
 
 
+def _pool_behind_flatten(lines: Lines, spec: Spec, rng: Random) -> Lines | None:
+    """Of images: without channels the pooling has too few axes."""
+    return _pooled_late(lines, rng, 2) if spec.dimensions == 2 else None
+
+
+def _pool_without_batch(lines: Lines, spec: Spec, rng: Random) -> Lines | None:
+    """Of signals: it takes the batch for channels, which the recorder refuses."""
+    return _pooled_late(lines, rng, 1) if spec.dimensions == 1 else None
+
+
+def _pooled_late(lines: Lines, rng: Random, dimensions: int) -> Lines:
+    classifier = lines.index("nn.LazyLinear(num_classes),")
+    place = rng.randint(lines.index("nn.Flatten(),"), classifier - 1)
+    d = f"{dimensions}d"
+    text = rng.choice((f"nn.MaxPool{d}(2),", f"nn.AvgPool{d}(2),", f"nn.MaxPool{d}(3, 2, 1),"))
+    return [*lines[: place + 1], text, *lines[place + 1 :]]
+
+
+def _empty_branches(lines: Lines, spec: Spec, rng: Random) -> Lines | None:
+    place = rng.randint(4, _body_end(lines))
+    return [*lines[:place], f"{rng.choice(BRANCHED)}(", "),", *lines[place:]]
+
+
+def _odd_dropout(lines: Lines, spec: Spec, rng: Random) -> Lines | None:
+    """A rate that is no share."""
+    place = rng.randint(4, _body_end(lines))
+    rate = rng.choice(("2", "3", "7", "9", "16", "1.5", "7, 2", "3, 1"))
+    return [*lines[:place], f"nn.Dropout({rate}),", *lines[place:]]
+
+
 def _too_wide_a_window(lines: Lines, spec: Spec, rng: Random) -> Lines | None:
     d = f"{spec.dimensions}d"
     side = max(spec.in_shape[-1], 8)
@@ -252,5 +279,9 @@ FAULTS: list[tuple[Fault, str]] = [
     (_without_batch, "batch_dependent"),
     (_too_wide_a_window, "forward_error"),
     (_fixed_inputs, "forward_error"),
+    (_pool_behind_flatten, "forward_error"),
+    (_pool_without_batch, "unsupported_operation"),
+    (_empty_branches, "forward_error"),
+    (_odd_dropout, "build_error"),
     (_far_too_wide, "too_large"),
 ]

@@ -1,4 +1,4 @@
-"""The canonical lines of a program: what the numbered view shows and what edits speak about.
+"""The canonical lines of a program: its text without layout, comments and the library.
 
 In: Python source. Out: its own lines, without imports, comments, docstrings, blank lines and the
 classes of the library; and back, a source with imports and library in front and blank lines where
@@ -35,27 +35,13 @@ def _own_lines(source: str) -> tuple[str, ...] | None:
     if split is None:
         return None
     parts = segments(dressed(split[1]))
-    kept = [line for _, part in parts if not is_library(part) for line in part]
-    return tuple(kept) if 0 < len(kept) <= MAXIMUM_LINES else None
+    return tuple(line for _, part in parts if not is_library(part) for line in part) or None
 
 
 def own_lines(source: str) -> list[str] | None:
-    """The lines that are numbered; None if the source does not parse or has more than 99."""
+    """The program's own lines; None if it has none or does not parse."""
     lines = _own_lines(source)
     return None if lines is None else list(lines)
-
-
-def broken_lines(source: str) -> list[str] | None:
-    """`own_lines`, and for a source that Python cannot parse its lines as they are."""
-    try:
-        ast.parse(source)
-    except (SyntaxError, ValueError):
-        lines = [line.rstrip() for line in source.splitlines()]
-        lines = [line for line in lines if line and not re.match(r"(import|from) ", line)]
-        parts = segments(dressed(lines))
-        kept = [line for _, part in parts if not is_library(part) for line in part]
-        return kept if 0 < len(kept) <= MAXIMUM_LINES else None
-    return own_lines(source)
 
 
 def is_library(part: list[str]) -> bool:

@@ -1,6 +1,6 @@
 """Edits: a child told as changes to its parent's numbered lines, or taken from a donor.
 
-In: canonical lines of the parent, and the child's lines or a reply, and the prompt's donor lines.
+In: the parent's view, and the child's lines or a reply, and what the prompt's donor offers.
 Out: an edit script (`derive`) or the child's source (`apply`). A script is `@L4-L6` replace or
 `@L4+` insert after, with new lines below, ended by `@end`; a new line `D2-D5` takes donor lines,
 `L7-L9` lines of the parent. Lines inside an open bracket need no indentation: they get it from how
@@ -14,22 +14,20 @@ from collections.abc import Sequence
 
 from evoprompt.grammar.canonical import (
     bare,
-    broken_lines,
     dimensions_of,
     dressed,
     header_of,
     opened_brackets,
     own_lines,
     restored,
-    segments,
     source_of,
 )
 from evoprompt.grammar.library import LIBRARY
+from evoprompt.grammar.view import Part, used_parts, view_of
 
 END = "@end"
 SHORT_LINE = 28  # characters
 MAXIMUM_NEW_LINES = 500  # of one edit; the screen reads 20,000 characters at most
-MAXIMUM_DONOR_LINES = 60  # the built-in model has one token per donor line, up to D60
 _ADDRESS = re.compile(r"@L(\d+)(?:(\+)|-L(\d+))?$")
 _TAKEN = re.compile(r"([DL])(\d+)(?:-\1(\d+))?$")
 _DECORATOR = re.compile(r"@[a-z_]")
@@ -37,7 +35,6 @@ _OPENING = re.compile(r"[\w.]+\($")
 CLOSING = "),"
 _DEFINED = re.compile(r"^(?:class|def) (\w+)", re.MULTILINE)
 _USED = re.compile(rf"\b({'|'.join(LIBRARY)})\(")
-BODY = "        self.body = nn.Sequential("
 
 
 class EditError(Exception):
@@ -52,40 +49,40 @@ class EditError(Exception):
         self.detail = detail
 
 
-def number_lines(lines: Sequence[str], letter: str = "L") -> str:
-    """The lines with their numbers in front: "L1class Net(nn.Module):" and so on, one per line."""
-    return "".join(f"{letter}{number}{line}\n" for number, line in enumerate(lines, 1))
-
-
-def numbered(source: str) -> str | None:
-    """The numbered view of a program; None if it has none (over 99 lines of its own).
-
-    Of a source that Python cannot parse, the lines as they stand.
-    """
-    lines = broken_lines(source)
-    return None if lines is None else number_lines(lines)
-
-
 def apply(
-    parent_source: str, reply: str, donor: Sequence[str] = (), dimensions: int | None = None
+    parent_source: str,
+    reply: str,
+    donor: Sequence[str] = (),
+    dimensions: int | None = None,
+    classes: Sequence[Part] = (),
 ) -> str:
     """The child's source: the parent's lines with the reply's changes, and what they need.
 
-    `dimensions` (1 or 2) are those of the task's layers, read off the parent if not given.
+    Args:
+        parent_source: Its view is what the reply edits; what the view hides comes back where used.
+        reply: Holds an edit script.
+        donor: Lines that it may take by reference.
+        dimensions: 1 or 2, those of the task's layers; read off the parent if not given.
+        classes: What the donor's lines need; added where used.
 
     Raises:
         EditError: no_edit, truncated (no `@end`), bad_edit or unchanged.
     """
-    lines = broken_lines(parent_source)
-    if lines is None:
+    view = view_of(parent_source)
+    if view is None:
         raise EditError("bad_edit", "the parent has no numbered view")
-    parent = bare(lines)
+    parent = bare([*view.lines])
     child = bare(apply_lines(parent, _script(reply), donor))
     if child == parent:
         raise EditError("unchanged")
     if own_lines(parent_source) is None:  # Python cannot parse it
         child = restored(child)
-    whole = [*_donor_classes(child, donor), *dressed(child)]
+    child = dressed(child)
+    defined = set(_DEFINED.findall("\n".join(child)))
+    known = {name for name, _ in view.hidden}
+    offered = [*view.hidden, *(part for part in classes if part[0] not in known)]
+    needed = used_parts(child, (part for part in offered if part[0] not in defined))
+    whole = [line for _, lines in needed for line in lines] + child
     dimensions = dimensions or dimensions_of(parent_source)
     return source_of(whole, header_of(parent_source), dimensions)
 
@@ -164,29 +161,6 @@ def _range(match: re.Match[str], offered: Sequence[str]) -> list[str]:
     if not 1 <= start <= end <= len(offered):
         raise EditError("bad_edit", f"{letter}{start}-{letter}{end} of {len(offered)} lines")
     return list(offered[start - 1 : end])
-
-
-def _donor_classes(child: list[str], donor: Sequence[str]) -> list[str]:
-    """The donor's own classes that the child uses and does not define."""
-    defined = set(_DEFINED.findall("\n".join(child)))
-    parts = {name: part for name, part in _definitions(list(donor)) if name not in defined}
-    needed: set[str] = set()
-    texts = ["\n".join(child)]
-    while texts:
-        words = set(re.findall(r"\w+", texts.pop()))
-        found = [name for name in parts if name in words - needed]
-        needed.update(found)
-        texts += ["\n".join(parts[name]) for name in found]
-    return [line for name, part in parts.items() if name in needed for line in part]
-
-
-def _definitions(lines: list[str]) -> list[tuple[str, list[str]]]:
-    """The classes and functions among the lines, by name."""
-    return [
-        (match[1], part)
-        for _, part in segments(lines)
-        if (match := _DEFINED.match(part[0])) and match[1] != "Net"
-    ]
 
 
 def derive(parent: list[str], child: list[str], donor: Sequence[str] = ()) -> list[str]:
@@ -311,29 +285,6 @@ def _longest(lines: list[str], place: int, offered: list[str]) -> tuple[int, int
             if length > best[1] and is_closed(lines[place : place + length]):
                 best = (first, length)
     return best
-
-
-def donor_lines(source: str) -> list[str]:
-    """What a second parent offers: the layers of its body, with the classes of its own they use.
-
-    [] of a program that has no `self.body` of one layer per line, or an empty one.
-    """
-    lines = own_lines(source)
-    body = body_lines(lines) if lines else []
-    if not lines or not body:
-        return []
-    own = [line for _, part in _definitions(lines) for line in part]
-    whole = [*body, *_donor_classes(body, own)]
-    return whole if len(whole) <= MAXIMUM_DONOR_LINES else body[:MAXIMUM_DONOR_LINES]
-
-
-def body_lines(lines: list[str]) -> list[str]:
-    """The lines between `self.body = nn.Sequential(` and its closing parenthesis."""
-    if BODY not in lines:
-        return []
-    start = lines.index(BODY) + 1
-    end = lines.index("        )", start) if "        )" in lines[start:] else start
-    return lines[start:end]
 
 
 def complete(source: str, dimensions: int | None = None) -> tuple[str, tuple[str, ...]]:

@@ -6,7 +6,6 @@ Not promised: that a record built by hand is legal; `shapes.repair` makes it so.
 """
 
 import re
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,27 +20,11 @@ ACTIVATION_FUNCTIONS = ("gelu", "silu", "elu", "mish", "leaky_relu", "tanh")
 BLOCKS = tuple(CONVOLUTIONS | GATES | SEQUENCES)
 CHAIN = "nn.Sequential"
 """Several layers as one branch of a `Concat` or `Sum`."""
-PART = "Part"
-"""Layers that stand in a class of the program's own, written one statement a line."""
 BRANCHED = ("Concat", "Sum")
 FORWARD = "        return self.head(self.body(x))"
 FLAT_FORWARD = (
     "        return self.head(self.body(x.unsqueeze(1)))"  # a flat input becomes one channel
 )
-
-PART_NAMES = {"conv": "conv", "norm": "norm", "pool": "pool", "dropout": "drop", "up": "up"}
-"""How the modules of a part are called; blocks of the library are `block`, `block2`, ..."""
-LONGEST_CALL = 40  # characters of calls inside each other before a name is given to the value
-_FUNCTIONS = {
-    "ReLU": "relu",
-    "GELU": "gelu",
-    "SiLU": "silu",
-    "ELU": "elu",
-    "Mish": "mish",
-    "LeakyReLU": "leaky_relu",
-    "Tanh": "tanh",
-}
-
 _OPENING = [
     "class Net(nn.Module):",
     "    def __init__(self, in_shape, num_classes):",
@@ -58,10 +41,9 @@ SKELETON_LINES = (*_OPENING, *_MIDDLE, *_CLOSING, FORWARD)
 class Layer:
     """One line of `self.body`, or a wrapper with the layers inside.
 
-    `kind` is a class of the library, `CHAIN`, `PART`, or conv (channels, kernel, stride, padding),
-    up (channels), norm (), activation (name), pool (name, window), dropout (rate). A block's
-    arguments are its class's; an activation function stands last, as text. A SequenceBlock has only
-    `hidden`.
+    `kind` is a class of the library, `CHAIN`, or conv (channels, kernel, stride, padding), up
+    (channels), norm (), activation (name), pool (name, window), dropout (rate). A block's arguments
+    are its class's; an activation function stands last, as text. A SequenceBlock has only `hidden`.
     """
 
     kind: str
@@ -71,7 +53,7 @@ class Layer:
     @property
     def is_wrapper(self) -> bool:
         """Whether it holds layers."""
-        return self.kind in WRAPPERS or self.kind in (CHAIN, PART)
+        return self.kind in WRAPPERS or self.kind == CHAIN
 
 
 @dataclass(frozen=True)
@@ -147,8 +129,6 @@ def layer_text(layer: Layer, dimensions: int, is_flat: bool = False) -> str:
 def layer_lines(layer: Layer, dimensions: int, is_flat: bool, depth: int = 0) -> list[str]:
     """The lines of a layer, `depth` wrappers deep."""
     space = INDENT * (3 + depth)
-    if layer.kind == PART:
-        return [f"{space}{layer.arguments[0]}(),"]
     if not layer.is_wrapper:
         return [f"{space}{layer_text(layer, dimensions, is_flat)},"]
     inside = [
@@ -242,37 +222,7 @@ def spec_lines(spec: Spec) -> list[str]:
     body = [line for layer in spec.body for line in layer_lines(layer, dims, is_flat)]
     head = [INDENT * 3 + line for line in _head_lines(spec.head, dims)]
     last = FLAT_FORWARD if is_flat else FORWARD
-    parts = [line for layer in walk(spec.body) if layer.kind == PART
-             for line in part_lines(layer, dims, is_flat)]  # fmt: skip
-    return [*parts, *_OPENING, *body, *_MIDDLE, *head, *_CLOSING, last]
-
-
-def part_lines(part: Layer, dimensions: int, is_flat: bool) -> list[str]:
-    """The class of a part: its modules, and their calls inside each other."""
-    build, run = [], []
-    counts: Counter[str] = Counter()
-    letters = iter("abcdefgh")
-    value = "x"
-    for layer in part.inner:
-        if layer.kind == "activation":
-            value = f"F.{_FUNCTIONS[layer.arguments[0]]}({value})"
-        else:
-            name = PART_NAMES.get(layer.kind, "block")
-            counts[name] += 1
-            name = f"{name}{counts[name]}" if counts[name] > 1 else name
-            build.append(f"self.{name} = {layer_text(layer, dimensions, is_flat)}")
-            value = f"self.{name}({value})"
-        if len(value) > LONGEST_CALL and layer is not part.inner[-1]:
-            letter = next(letters)
-            run.append(f"{letter} = {value}")
-            value = letter
-    return [
-        f"class {part.arguments[0]}(nn.Module):",
-        "    def __init__(self):",
-        *(INDENT * 2 + line for line in ("super().__init__()", *build)),
-        "    def forward(self, x):",
-        *(INDENT * 2 + line for line in (*run, f"return {value}")),
-    ]
+    return [*_OPENING, *body, *_MIDDLE, *head, *_CLOSING, last]
 
 
 def render(spec: Spec) -> str:

@@ -19,7 +19,7 @@ PARTS = tuple(CHANGES)
 """What a mutation may be asked to change."""
 DIRECTIONS = {"": 0, "shrink": -1, "grow": 1}
 """The sign of each change."""
-BOUNDS = {-1: (0.0, 0.9), 0: (0.0, float("inf")), 1: (1.1, float("inf"))}
+BOUNDS = {-1: (0.0, 0.8), 0: (0.0, float("inf")), 1: (1.25, float("inf"))}
 """The child's parameters as a share of the parent's, by sign."""
 SIZE_WEIGHTS = {"width": 6, "depth": 4, "kernel": 1.5, "operator": 1, "wiring": 1, "head": 0.5}
 """How often each part is changed where the size should."""

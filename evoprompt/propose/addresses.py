@@ -18,11 +18,10 @@ from torch import Tensor
 from evoprompt.grammar.canonical import MAXIMUM_LINES
 from evoprompt.grammar.edits import is_closed
 from evoprompt.grammar.spec import FLAT_FORWARD, SKELETON_LINES
+from evoprompt.grammar.view import HEAD
 
 # Axes: B rows, V vocabulary.
 NONE = -1  # the token is no line number
-NET_LINE = SKELETON_LINES[0]
-HEAD_LINE = "        self.head = nn.Sequential("
 HEAD_LINES = ("            nn.Flatten(),", "            nn.LazyLinear(num_classes),")
 SKELETON = frozenset((*SKELETON_LINES, FLAT_FORWARD))
 Ends = dict[int, frozenset[int]]
@@ -75,7 +74,7 @@ class Places:
     lines: Ends
     donor: Ends
     fixed: frozenset[int] = frozenset()
-    """Lines of the skeleton and of classes behind it: neither replaced nor inserted after."""
+    """Lines of the skeleton: neither replaced nor inserted after."""
     openings: frozenset[int] = frozenset()
     """Lines of the skeleton after which layers may stand; `nn.Flatten()` of the head is one."""
 
@@ -89,16 +88,13 @@ def places(lines: Sequence[str], donor: Sequence[str]) -> Places:
     if not is_closed(lines):
         every = {line: frozenset(range(line, count + 1)) for line in range(1, count + 1)}
         return Places(every, closed_ranges(donor))
-    start = lines.index(NET_LINE) if NET_LINE in lines else count
-    stop = next((n for n in range(start + 1, count) if not lines[n].startswith(" ")), count)
-    skeleton = {n for n in range(start + 1, stop + 1) if lines[n - 1] in SKELETON}
+    skeleton = {number for number, line in enumerate(lines, 1) if line in SKELETON}
     if len(skeleton) != len(SKELETON_LINES):
         return Places(closed_ranges(lines), closed_ranges(donor))
-    head = lines.index(HEAD_LINE)
-    ends = {n for n in range(head + 1, stop + 1) if lines[n - 1] in HEAD_LINES}
+    head = lines.index(HEAD)
+    ends = {number for number in range(head + 1, count + 1) if lines[number - 1] in HEAD_LINES}
     openings = {n for n in skeleton | ends if lines[n - 1].endswith(("Sequential(", "Flatten(),"))}
-    around = {0, *range(stop + 1, count + 1)} if not start else set()  # classes behind `Net`
-    fixed = (skeleton | ends | around) - openings
+    fixed = (skeleton | ends | {0}) - openings
     return Places(closed_ranges(lines), closed_ranges(donor), frozenset(fixed), frozenset(openings))
 
 

@@ -2,13 +2,14 @@
 
 In: a random generator and the templates. Out: `Example`s, endlessly: the prompt is exactly what a
 search would send, the reply is the derived edit script. The target is told in hindsight: the size
-of the true child. One example in five is a broken program with the edit that mends it.
+of the true child. Half of the examples are broken programs with the edit that mends them: they have
+one branch each, so it is still a small part of the edits.
 Not promised: that the accuracy in the prompt means anything here; it is a random number.
 """
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from random import Random
 
 from evoprompt.candidate import TaskShape
@@ -16,19 +17,17 @@ from evoprompt.grammar.breakage import breakage
 from evoprompt.grammar.canonical import MAXIMUM_LINES, bare
 from evoprompt.grammar.edits import (
     END,
-    MAXIMUM_DONOR_LINES,
     apply_lines,
-    body_lines,
     derive,
     is_closed,
-    number_lines,
 )
 from evoprompt.grammar.families import random_spec
 from evoprompt.grammar.seeds import seed_specs
 from evoprompt.grammar.shapes import Totals, totals
-from evoprompt.grammar.spec import PART, Layer, Spec, spec_lines, walk
-from evoprompt.grammar.tree import runs, spliced
-from evoprompt.grammar.variation import ANY, DIRECTIONS, PARTS, cross, mutate, some_mutation, taken
+from evoprompt.grammar.spec import Spec, spec_lines
+from evoprompt.grammar.variation import ANY, DIRECTIONS, PARTS, cross, mutate, some_mutation
+from evoprompt.grammar.view import MAXIMUM_DONOR_LINES, body_lines, number_lines
+from evoprompt.propose.builtin_disguise import disguise, disguised
 from evoprompt.propose.templates import (
     ShownError,
     ShownParent,
@@ -42,8 +41,8 @@ from evoprompt.propose.templates import render as render_template
 OTHER_SHAPES = ((2, 64), (3, 32, 32), (1, 28, 28), (16,), (1, 128), (3, 100), (30,), (1, 16, 16))
 TARGET_SHARE = 0.6  # of the prompts name a size
 PART_SHARE = 0.6  # of the prompts name the part to change
-REPAIR_SHARE = 0.22  # of the examples; they have one branch each
-OWN_PART_SHARE = 0.12  # of the parents have a class of their own
+REPAIR_SHARE = 0.55  # of the examples; they have one branch each
+FOREIGN_SHARE = 0.15  # of the parents have layers that the grammar does not know
 LONGEST_REPLY = 14  # lines
 OPERATORS = {"mutate": 4, "shrink": 3.5, "grow": 3.5, "explore": 1.5, "cross": 3.5}
 SIZE_PARTS = ("width", "width", "depth", "depth", "operator", "wiring", "kernel", "head")
@@ -78,6 +77,8 @@ class Example:
     branches: tuple[Branch, ...]
     exercises: tuple[tuple[str, str], ...]
     """(end of the prompt, reply)."""
+    names: dict[str, str] = field(default_factory=dict)
+    """Layer -> the foreign text under which it stands in the lines."""
 
 
 def corpus_templates() -> dict[str, Template]:
@@ -103,47 +104,26 @@ def random_parent(rng: Random, task: TaskShape) -> Spec:
     return spec
 
 
-def with_own_part(spec: Spec, rng: Random) -> Spec:
-    """The program with a run of its layers in a class of its own, as foreign programs have them."""
-    found = [
-        (path, length)
-        for path, length in runs(spec.body, 4)
-        if not any(layer.is_wrapper for layer in taken(spec, (path, length)))
-    ]
-    longer = [run for run in found if run[1] > 1] or found
-    if not longer or any(layer.kind == "SequenceBlock" for layer in spec.body):
-        return spec
-    path, length = rng.choice(longer)
-    part = Layer(PART, ("Part1",), taken(spec, (path, length)))
-    return replace(spec, body=spliced(spec.body, path, length, (part,)))
-
-
-def is_writable(spec: Spec) -> bool:
-    """Whether parts are plain: no wrapper inside, each class once."""
-    parts = [layer for layer in walk(spec.body) if layer.kind == PART]
-    inside = [layer for part in parts for layer in part.inner]
-    return len(parts) < 2 and not any(layer.is_wrapper for layer in inside)
-
-
 def example(rng: Random, templates: dict[str, Template], branch_count: int) -> Example:
     """One parent with up to `branch_count` branches, or a broken one with the edit that mends."""
     while True:
         task = random_task(rng)
         spec = random_parent(rng, task)
-        if rng.random() < OWN_PART_SHARE:
-            spec = with_own_part(spec, rng)
         lines = spec_lines(spec)
         if len(lines) <= MAXIMUM_LINES - 2:
             break
-    if rng.random() < REPAIR_SHARE and not any(layer.kind == PART for layer in walk(spec.body)):
+    if rng.random() < REPAIR_SHARE:
         return _repair_example(rng, templates["repair"], task, spec)
+    is_foreign = rng.random() < FOREIGN_SHARE
+    names = disguise(lines, spec.dimensions, rng) if is_foreign else {}
+    lines = disguised(lines, names)
     branches = []
     for _ in range(branch_count):
-        branch = _branch(rng, task, templates, spec)
+        branch = _branch(rng, task, templates, spec, names)
         if branch is not None:
             branches.append(branch)
-    view = number_lines(lines)
-    return Example(task, tuple(lines), view, tuple(branches), tuple(_exercises(rng, lines)))
+    exercises = tuple(_exercises(rng, lines))
+    return Example(task, tuple(lines), number_lines(lines), tuple(branches), exercises, names)
 
 
 def examples(seed: int, branch_count: int = 8) -> Iterator[Example]:
@@ -185,7 +165,11 @@ def _repair_example(rng: Random, template: Template, task: TaskShape, spec: Spec
 
 
 def _branch(
-    rng: Random, task: TaskShape, templates: dict[str, Template], spec: Spec
+    rng: Random,
+    task: TaskShape,
+    templates: dict[str, Template],
+    spec: Spec,
+    names: dict[str, str],
 ) -> Branch | None:
     operator = rng.choices(list(OPERATORS), list(OPERATORS.values()))[0]
     part = rng.choice(PARTS) if rng.random() < PART_SHARE else ANY
@@ -196,15 +180,16 @@ def _branch(
     elif operator in DIRECTIONS and part != ANY:
         part = rng.choice(SIZE_PARTS)
     child = _child(rng, operator, part, spec, donor_spec)
-    if child is None or not is_writable(child):
+    if child is None:
         return None
-    lines, child_lines = spec_lines(spec), spec_lines(child)
+    lines, child_lines = (disguised(spec_lines(each), names) for each in (spec, child))
     script = derive(lines, child_lines, donor)
     if not _is_good(script, lines, child_lines) or (donor and not _takes(script)):
         return None
     if bare(apply_lines(bare(lines), script, bare(donor))) != bare(child_lines):
         raise AssertionError("derive and apply disagree")
-    text = _prompt(rng, templates[operator], task, part, (spec, child, donor_spec), donor)
+    parent = shown_parent(rng, lines, totals(spec))
+    text = _prompt(rng, templates[operator], task, part, (parent, child, donor_spec), donor)
     reply = "\n".join([*script, END])
     return Branch(operator, text, reply, tuple(donor), tuple(child_lines))
 
@@ -214,16 +199,15 @@ def _prompt(
     template: Template,
     task: TaskShape,
     part: str,
-    specs: tuple[Spec, Spec, Spec | None],
+    family: tuple[ShownParent, Spec, Spec | None],
     donor: list[str],
 ) -> str:
     """The prompt behind the numbered parent; the target is the true child's size."""
-    spec, child, donor_spec = specs
+    parent, child, donor_spec = family
     figures = totals(child)
     target = Target(figures.parameters if rng.random() < TARGET_SHARE else None)
     if template.operator == "explore":
         target = Target(figures.parameters, figures.macs)
-    parent = shown_parent(rng, spec_lines(spec), totals(spec))
     second = shown_parent(rng, donor, totals(donor_spec)) if donor_spec else parent
     text = render_template(
         template, parents=[parent, second], task=task, target=target, donor=donor, part=part

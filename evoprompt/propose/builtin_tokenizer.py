@@ -23,7 +23,8 @@ from tokenizers import (
 from transformers import PreTrainedTokenizerFast
 
 from evoprompt.grammar.canonical import MAXIMUM_LINES
-from evoprompt.grammar.edits import END, MAXIMUM_DONOR_LINES
+from evoprompt.grammar.edits import END
+from evoprompt.grammar.view import MAXIMUM_DONOR_LINES
 from evoprompt.propose.builtin_corpus import Example
 
 VOCABULARY = 1024

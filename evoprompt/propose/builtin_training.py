@@ -32,7 +32,7 @@ from transformers import (
 
 from evoprompt.grammar.edits import END
 from evoprompt.propose.builtin_corpus import Example, examples
-from evoprompt.propose.builtin_optimizer import Muon
+from evoprompt.propose.builtin_optimizer import HAS_BFLOAT16, Muon
 from evoprompt.propose.builtin_tokenizer import VOCABULARY, train_tokenizer
 
 # Axes: B rows, T tokens of a row, S the same tokens as keys, N tokens with a label.
@@ -44,8 +44,6 @@ PARENT_WEIGHT = (
 )
 FADE = 0.4  # share of the time with that loss and with the full learning rate
 CHECKPOINT_SECONDS = 240
-# bf16 is twice as fast on processors that have it (AVX512-BF16, AMX), 20 times slower on others.
-HAS_BFLOAT16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
 PARENT, PROMPT, REPLY = 1, 0, 2  # what a token is for the loss
 
 

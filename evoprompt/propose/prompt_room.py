@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from evoprompt.candidate import Parent, TaskShape
 from evoprompt.config import ProposerSettings
 from evoprompt.errors import ModelError
-from evoprompt.grammar.canonical import MAXIMUM_LINES, own_lines
-from evoprompt.grammar.edits import MAXIMUM_DONOR_LINES, number_lines
+from evoprompt.grammar.canonical import MAXIMUM_LINES
 from evoprompt.grammar.seeds import seeds
+from evoprompt.grammar.view import MAXIMUM_DONOR_LINES, number_lines, shown_lines
 from evoprompt.propose.engine import Engine
 from evoprompt.propose.templates import (
     ShownError,
@@ -82,7 +82,7 @@ def _largest(
 def _prompts(template: Template, task: TaskShape, parents: list[ShownParent]) -> Iterator[str]:
     is_repair = template.operator == "repair"
     error = ShownError("forward", "forward_error", 10, "x" * 500) if is_repair else None
-    offered = [own_lines(parent.source) or parent.source.splitlines() for parent in parents]
+    offered = [shown_lines(parent.source) or parent.source.splitlines() for parent in parents]
     for parent in parents:
         yield render(
             template,
@@ -102,7 +102,7 @@ def _seed_parents(task: TaskShape) -> list[ShownParent]:
 def _longest_parent(task: TaskShape) -> ShownParent:
     """A parent of as many lines as can be shown, of lines as a seed has them."""
     sources = seeds(task.in_shape, task.num_classes).values()
-    lines = max((own_lines(source) or [] for source in sources), key=len)
+    lines = max((shown_lines(source) or [] for source in sources), key=len)
     many = (lines * MAXIMUM_LINES)[:MAXIMUM_LINES]
     source = "\n".join(many)
     view = _parent(source)

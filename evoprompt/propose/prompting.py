@@ -14,8 +14,8 @@ from evoprompt.candidate import Parent, Prompt, Sampling, TaskShape
 from evoprompt.chance import derive, generator
 from evoprompt.config import ProposerSettings
 from evoprompt.errors import ConfigError, TemplateError
-from evoprompt.grammar.edits import donor_lines
 from evoprompt.grammar.variation import ANY, PARTS
+from evoprompt.grammar.view import Donor, donor_of
 from evoprompt.propose.templates import ShownParent, Target, Template, render, shown, size
 
 Pick = Callable[[Random], Parent]
@@ -142,18 +142,15 @@ def _pick_shown(pick: Pick, rng: Random) -> tuple[Parent, ShownParent]:
     )
 
 
-def _pick_donor(
-    pick: Pick, first: Parent, rng: Random
-) -> tuple[Parent, ShownParent, tuple[str, ...]]:
-    """A second parent, another program than the first if there is one, and the lines it offers."""
-    chosen = _pick_shown(pick, rng)
-    lines: tuple[str, ...] = ()
+def _pick_donor(pick: Pick, first: Parent, rng: Random) -> tuple[Parent, ShownParent, Donor]:
+    """A second parent, another program than the first if there is one, and what it offers."""
+    chosen, offer = _pick_shown(pick, rng), Donor()
     for _ in range(ATTEMPTS):
-        lines = tuple(donor_lines(chosen[0].source))
-        if lines and chosen[0].id != first.id:
+        offer = donor_of(chosen[0].source, first.source)
+        if offer.lines and chosen[0].id != first.id:
             break
         chosen = _pick_shown(pick, rng)
-    return *chosen, lines
+    return *chosen, offer
 
 
 def _prompt(
@@ -164,7 +161,7 @@ def _prompt(
     empty_cells: Sequence[Target],
 ) -> Prompt:
     first, view = _pick_shown(pick, rng)
-    parents, views, donor = [first], [view], ()
+    parents, views, donor = [first], [view], Donor()
     if template.parent_count == 2:
         second, second_view, donor = _pick_donor(pick, first, rng)
         parents.append(second)
@@ -172,13 +169,16 @@ def _prompt(
     target = _target(template.operator, first, rng, empty_cells)
     part = rng.choice(PARTS_ASKED.get(template.operator, (ANY,)))
     return Prompt(
-        text=render(template, parents=views, task=task, target=target, donor=donor, part=part),
+        text=render(
+            template, parents=views, task=task, target=target, donor=donor.lines, part=part
+        ),
         template=template.name,
         template_hash=template.hash,
         operator=template.operator,
         parents=tuple(parent.id for parent in parents),
         parent_source=first.source,
-        donor=donor,
+        donor=donor.lines,
+        donor_classes=donor.classes,
         target="any" if target.parameters is None else size(target.parameters),
         reply_format=template.reply,
         part=part,

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 
 from evoprompt.candidate import Parent, Prompt, Reason, Rejected, Stage, TaskShape
-from evoprompt.grammar.edits import numbered
+from evoprompt.grammar.view import numbered
 from evoprompt.propose.templates import ShownError, Template, render, shown
 
 NO_PROGRAM = {

@@ -47,6 +47,7 @@ def _read_edits(prompt: Prompt, text: str) -> tuple[str, tuple[str, ...]] | Reje
             blocks[-1] if blocks else text,
             prompt.donor,
             _dimensions(prompt),
+            prompt.donor_classes,
         )
     except EditError as error:
         return rejected(Stage.PARSE, Reason(error.reason), error.detail)

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 
 from evoprompt.candidate import Parent
-from evoprompt.grammar.edits import numbered
+from evoprompt.grammar.view import numbered
 
 
 @dataclass(frozen=True)

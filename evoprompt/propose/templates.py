@@ -21,9 +21,10 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from evoprompt.candidate import Parent, TaskShape
 from evoprompt.errors import TemplateError
-from evoprompt.grammar.edits import END, number_lines
+from evoprompt.grammar.edits import END
 from evoprompt.grammar.seeds import seeds
 from evoprompt.grammar.variation import ANY
+from evoprompt.grammar.view import number_lines
 from evoprompt.propose.shown import (
     ShownError,
     ShownParent,

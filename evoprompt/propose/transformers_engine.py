@@ -21,7 +21,7 @@ from transformers.utils import logging as hub_logging
 
 from evoprompt.candidate import Prompt, Rejected, Reply, Sampling
 from evoprompt.errors import ModelError
-from evoprompt.grammar.canonical import broken_lines
+from evoprompt.grammar.view import shown_lines
 from evoprompt.propose.addresses import NOWHERE, address_tokens, places
 from evoprompt.propose.engine import TunableBase
 from evoprompt.propose.local_base import BASE_VERSION, Fitted, first_line, open_base
@@ -111,7 +111,7 @@ class TransformersEngine:
 
     def _draw(self, prompt: Prompt, sampling: Sampling, fitted: Fitted) -> Draw:
         numbered = prompt.reply_format == "edits" and self._addresses is not None
-        lines = broken_lines(prompt.parent_source) if numbered else None
+        lines = shown_lines(prompt.parent_source) if numbered else None
         room = self._base.context - len(fitted.tokens) - self._virtual_count
         return Draw(
             tokens=fitted.tokens,

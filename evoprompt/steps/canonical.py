@@ -7,9 +7,8 @@ new source is neither trained nor archived, and dropout, which no graph holds, i
 """
 
 from evoprompt.candidate import Rejected, Screened, candidate_id
-from evoprompt.grammar.canonical import own_lines
-from evoprompt.grammar.edits import body_lines, numbered
 from evoprompt.grammar.spec import parse
+from evoprompt.grammar.view import body_lines, numbered, shown_lines
 from evoprompt.ledger import Event, Json
 from evoprompt.rewrite import rewrite
 from evoprompt.state import Program
@@ -60,7 +59,7 @@ def _foreign(run: Run, programs: list[Program]) -> list[Program]:
         if figures is None or figures.graph in run.state.rewritten or figures.graph in found:
             continue
         source, shape = run.source(program.id), run.shape
-        is_layered = bool(body_lines(own_lines(source) or []))
+        is_layered = bool(body_lines(shown_lines(source) or []))
         if not is_layered and parse(source, shape.in_shape, shape.num_classes) is None:
             found[figures.graph] = program
     return list(found.values())

@@ -13,15 +13,15 @@ from functools import lru_cache
 from pathlib import Path
 
 from evoprompt.candidate import normalise
-from evoprompt.grammar.edits import numbered
+from evoprompt.grammar.canonical import own_lines
 from evoprompt.ledger import Json
 from evoprompt.steps.run import Run
 
 
 def program_key(source: str) -> str:
-    """The SHA-256 of the program's canonical lines; of the whole text where it has no such view."""
-    view = numbered(source)
-    text = normalise(source) if view is None else view
+    """The SHA-256 of the program's canonical lines; of the whole text where it has none."""
+    lines = own_lines(source)
+    text = normalise(source) if lines is None else "\n".join(lines)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -47,7 +47,7 @@ def line_news(run: Run, child: str, first: str, parents: tuple[str, ...]) -> Jso
 @lru_cache(maxsize=4096)
 def content(source: str) -> frozenset[str]:
     """The program's different lines without indentation; those of brackets alone say nothing."""
-    lines = re.sub(r"^L\d+", "", numbered(source) or "", flags=re.MULTILINE).splitlines()
+    lines = own_lines(source) or []
     return frozenset(line.strip() for line in lines if re.search(r"\w", line))
 
 

@@ -5,20 +5,17 @@ the screen's verdicts, which are all that enters the run. Each version starts fr
 known graphs, so what one wrote does not make the other's replies known.
 """
 
-import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from evoprompt.candidate import Prompt, Rejected, Reply, Sampling, Screened, candidate_id
-from evoprompt.grammar.edits import numbered
+from evoprompt.grammar.view import shown_lines
 from evoprompt.learn import gate
 from evoprompt.learn.heredity import margin, mean
 from evoprompt.propose.reply import read_reply
 from evoprompt.steps.propose import prompts_for
 from evoprompt.steps.run import Run
 from evoprompt.steps.screen import verdicts_on
-
-_NUMBER = re.compile(r"^L\d+", re.MULTILINE)
 
 
 @dataclass
@@ -119,5 +116,5 @@ def _shown(run: Run, prompt: Prompt) -> list[list[str]]:
 
 
 def lines_of(source: str) -> list[str]:
-    """A program's lines as the numbered view shows them, without numbers; none without a view."""
-    return _NUMBER.sub("", numbered(source) or "").splitlines()
+    """A program's lines as the numbered view shows them; none without a view."""
+    return shown_lines(source) or []

@@ -9,9 +9,10 @@ import pytest
 from evoprompt.candidate import Reason, Rejected, TaskShape
 from evoprompt.config import ScreenSettings
 from evoprompt.grammar.breakage import FAULTS, Broken, breakage, syntax_line
-from evoprompt.grammar.canonical import broken_lines, source_of
+from evoprompt.grammar.canonical import source_of
 from evoprompt.grammar.edits import END, apply, derive
 from evoprompt.grammar.spec import render, spec_lines
+from evoprompt.grammar.view import shown_lines
 from evoprompt.screen import Screener
 from tests.grammar.programs import SHAPES, random_program
 
@@ -58,7 +59,7 @@ def test_the_view_of_a_broken_program_is_what_is_shown_and_its_edit_mends_it():
         spec = random_program(rng, SHAPES[number % len(SHAPES)])
         broken = breakage(spec, rng)
         text = source(broken, spec.dimensions)
-        assert broken_lines(text) == list(broken.lines)
+        assert shown_lines(text) == list(broken.lines)
         script = derive(list(broken.lines), spec_lines(spec))
         short += len(script) <= 3
         assert apply(text, "\n".join([*script, END]), (), spec.dimensions) == render(spec)

@@ -8,7 +8,6 @@ import pytest
 from evoprompt.grammar.canonical import (
     HEADER,
     bare,
-    broken_lines,
     dimensions_of,
     dressed,
     header_of,
@@ -63,12 +62,11 @@ def test_imports_comments_docstrings_and_blank_lines_are_left_out():
     assert [name for name, _ in segments(lines or [])] == ["WIDTH = 8", "class Net"]
 
 
-def test_a_program_that_does_not_parse_or_is_too_long_has_no_canonical_lines():
+def test_a_program_that_does_not_parse_has_no_canonical_lines():
     assert own_lines("class (") is None
     assert own_lines("") is None
     assert own_lines("x = '\0'") is None
-    assert own_lines("\n".join(f"a{n} = {n}" for n in range(100))) is None
-    assert len(own_lines("\n".join(f"a{n} = {n}" for n in range(99))) or []) == 99
+    assert len(own_lines("\n".join(f"a{n} = {n}" for n in range(300))) or []) == 300
 
 
 @pytest.mark.parametrize("dimensions", [1, 2])
@@ -153,20 +151,6 @@ def test_lines_inside_brackets_are_indented_by_how_deep_they_stand():
     ]
     assert bare(dressed(lines)) == lines
     assert dressed(["))", "a"]) == ["))", "a"]
-
-
-def test_what_python_cannot_parse_is_shown_as_it_stands():
-    source = seeds((1, 40), 10)["residual_cnn"]
-    lines = own_lines(source) or []
-    closing = lines.index("        )")
-    broken = [*lines[:closing], *lines[closing + 1 :]]
-    shown = broken_lines(source_of(broken))
-    assert shown is not None
-    assert bare(shown) == bare(dressed(bare(broken)))
-    assert not any("ResBlock(nn.Module)" in line for line in shown)
-    assert broken_lines(source) == lines
-    assert broken_lines("class (\n" * 100) is None
-    assert broken_lines("") is None
 
 
 def test_the_closure_of_a_whole_program_is_defined_once():

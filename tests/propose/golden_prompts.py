@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from evoprompt.candidate import Parent, TaskShape
-from evoprompt.grammar.edits import donor_lines
 from evoprompt.grammar.seeds import seeds
+from evoprompt.grammar.view import donor_of
 from evoprompt.propose.templates import (
     ShownError,
     ShownParent,
@@ -55,7 +55,7 @@ def prompt_text(case: str) -> str:
         parents=[example_parent("reference_cnn"), example_parent("attention", 0.08, 5134)],
         task=TASK,
         target=target,
-        donor=donor_lines(SOURCES["attention"]) if template.parent_count == 2 else (),
+        donor=donor_of(SOURCES["attention"], "").lines if template.parent_count == 2 else (),
         part=part,
         error=error,
     )

@@ -7,8 +7,8 @@ import pytest
 from evoprompt.candidate import Parent, TaskShape
 from evoprompt.config import ProposerSettings
 from evoprompt.errors import ConfigError, TemplateError
-from evoprompt.grammar.edits import donor_lines
 from evoprompt.grammar.variation import ANY, PARTS
+from evoprompt.grammar.view import donor_of
 from evoprompt.propose.prompting import (
     can_be_parent,
     make_grammar_prompts,
@@ -56,7 +56,8 @@ def test_prompts_carry_what_their_records_need(templates, parents):
         assert prompt.reply_format == "edits"
         assert len(prompt.parents) == template.parent_count
         if prompt.operator == "cross":
-            assert list(prompt.donor) == donor_lines(by_id[prompt.parents[1]].source)
+            second = by_id[prompt.parents[1]].source
+            assert prompt.donor == donor_of(second, first.source).lines
         else:
             assert prompt.donor == ()
         assert sampling.temperature in template.temperatures

@@ -1,8 +1,8 @@
 import pytest
 
 from evoprompt.candidate import Parent, Reason, Stage, TaskShape, rejected
-from evoprompt.grammar.edits import numbered
 from evoprompt.grammar.seeds import seeds
+from evoprompt.grammar.view import numbered
 from evoprompt.propose.repairing import (
     Broken,
     can_be_mended,

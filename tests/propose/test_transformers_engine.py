@@ -13,7 +13,8 @@ from evoprompt.candidate import Prompt, Reason, Rejected, Sampling
 from evoprompt.config import ProposerSettings
 from evoprompt.errors import ModelError
 from evoprompt.grammar.canonical import own_lines
-from evoprompt.grammar.edits import END, is_closed, numbered
+from evoprompt.grammar.edits import END, is_closed
+from evoprompt.grammar.view import numbered
 from evoprompt.propose.addresses import NOWHERE, AddressMask, address_tokens, places
 from evoprompt.propose.chat import chat_messages
 from evoprompt.propose.engine import open_engine
