@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evoprompt.propose.builtin_corpus import examples
-from evoprompt.propose.builtin_training import BRANCHES, POOL
+from evoprompt.propose.builtin_batches import BRANCHES, POOL
 
 PROGRESS = "progress.json"
 MARGIN = 1.03  # training leaves out replies that make a row too long; so a little more is drawn

@@ -305,3 +305,12 @@ def is_bearable(spec: Spec) -> bool:
     size = totals(spec)
     limit = MACS_PER_VALUE * max(40, prod(spec.in_shape))
     return size.parameters <= MAXIMUM_PARAMETERS and size.macs <= limit
+
+
+
+def is_legal(spec: Spec) -> bool:
+    """Whether a program that was read from somewhere builds, runs and is bearable."""
+    try:
+        return repair(spec) == spec and is_bearable(spec)
+    except ArithmeticError:  # a stride, a number of groups or of heads of 0
+        return False

@@ -1,8 +1,8 @@
 """Training of the built-in model: a small Llama that writes edits, from scratch, on the corpus.
 
-`python -m evoprompt.propose.builtin_training --minutes 85 --out FOLDER` writes a checkpoint every
-few minutes in the standard transformers format and goes on from one that is there. A row
-holds one parent and several edits of it that see the parent and themselves, not each other.
+`python -m evoprompt.propose.builtin_training --minutes 75 --out FOLDER` writes a checkpoint every
+few minutes in the standard transformers format and goes on from one that is there. Behind the
+minutes on the corpus come some of practice on the model's own replies.
 Not promised: the same weights twice (the schedule follows processor time); a resumed run warms its
 optimizer up again.
 """
@@ -11,15 +11,11 @@ import argparse
 import json
 import math
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from transformers import (
     AutoModelForCausalLM,
@@ -31,20 +27,26 @@ from transformers import (
 )
 
 from evoprompt.grammar.edits import END
-from evoprompt.propose.builtin_corpus import Example, examples
-from evoprompt.propose.builtin_optimizer import HAS_BFLOAT16, Muon
+from evoprompt.propose.builtin_batches import (
+    PARENT,
+    REPLY,
+    Batch,
+    batches,
+    label_losses,
+)
+from evoprompt.propose.builtin_corpus import examples
+from evoprompt.propose.builtin_optimizer import Muon
+from evoprompt.propose.builtin_practice import Practice
 from evoprompt.propose.builtin_tokenizer import VOCABULARY, train_tokenizer
 
-# Axes: B rows, T tokens of a row, S the same tokens as keys, N tokens with a label.
-ROW_LIMIT = 1000  # tokens of a row; longer branches are left out
-BRANCHES = 10
-POOL = 48  # examples that are sorted by length before they are batched
+# Axes: B rows, T tokens of a row, N tokens with a label, V vocabulary.
 PARENT_WEIGHT = (
     0.3  # of the loss on the parent's own lines, fading out; it teaches the language first
 )
 FADE = 0.4  # share of the time with that loss and with the full learning rate
+PRACTICE_RATE = 0.1  # of the full learning rate
+PRACTICE_SEED = 500_000  # apart from every seed of the corpus
 CHECKPOINT_SECONDS = 240
-PARENT, PROMPT, REPLY = 1, 0, 2  # what a token is for the loss
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,9 @@ class Settings:
     """What the command line sets."""
 
     minutes: float
+    """On the corpus."""
+    practice_minutes: float
+    """On the model's own replies, afterwards."""
     out: Path
     seed: int
     optimizer: str
@@ -72,19 +77,6 @@ class Progress:
     loss: float = 0.0
     streams: list[list[int]] = field(default_factory=list)
     """[seed of the corpus, edits drawn from it] of every start; a benchmark draws them again."""
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Rows of equal length, padded on the right."""
-
-    tokens_BT: Tensor
-    positions_BT: Tensor
-    mask_B1TS: Tensor
-    role_BT: Tensor
-    """PARENT, PROMPT or REPLY."""
-    branch_BT: Tensor
-    """0 the parent, 1.. its branches, -1 padding."""
 
 
 def new_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
@@ -145,81 +137,16 @@ def load(folder: Path) -> tuple[Any, Any]:
     return model, tokenizer
 
 
-def _rows(corpus: Iterator[Example], tokenizer: PreTrainedTokenizerFast) -> list[tuple[list, ...]]:
-    """(tokens, positions, roles, branches) of one pool of examples, shortest first.
-
-    An exercise is a branch like the edits.
-    """
-    pool = list(islice(corpus, POOL))
-    parents = tokenizer([e.parent_view for e in pool])["input_ids"]
-    texts = [[*((b.prompt_end, b.reply) for b in e.branches), *e.exercises] for e in pool]
-    ends, answers = zip(*(pair for pairs in texts for pair in pairs), strict=True)
-    prompts = tokenizer(list(ends), add_special_tokens=False)["input_ids"]
-    replies = tokenizer(list(answers), add_special_tokens=False)["input_ids"]
-    pairs = iter(zip(prompts, replies, strict=True))
-    rows = []
-    for own, parent in zip(texts, parents, strict=True):
-        start = len(parent)
-        tokens, positions = list(parent), list(range(start))
-        roles, ids = [PARENT] * start, [0] * start
-        for number, (prompt, reply) in enumerate(islice(pairs, len(own)), 1):
-            length = len(prompt) + len(reply)
-            if len(tokens) + length > ROW_LIMIT:
-                continue
-            tokens += prompt + reply
-            positions += range(start, start + length)
-            roles += [PROMPT] * len(prompt) + [REPLY] * len(reply)
-            ids += [number] * length
-        rows.append((tokens, positions, roles, ids))
-    return sorted(rows, key=lambda row: len(row[0]))
-
-
-def _batch(rows: list[tuple[list, ...]]) -> Batch:
-    length = max(len(row[0]) for row in rows)
-
-    def padded(place: int, filler: int) -> Tensor:
-        return torch.tensor([row[place] + [filler] * (length - len(row[place])) for row in rows])
-
-    branch_BT = padded(3, -1)
-    shared = (branch_BT[:, None, :] == 0) | (branch_BT[:, None, :] == branch_BT[:, :, None])
-    causal_TS = torch.ones(length, length, dtype=torch.bool).tril()
-    mask_B1TS = (shared & causal_TS)[:, None]
-    return Batch(padded(0, 0), padded(1, 0), mask_B1TS, padded(2, PROMPT), branch_BT)
-
-
-def batches(seed: int, tokenizer: PreTrainedTokenizerFast, batch_tokens: int) -> Iterator[Batch]:
-    """Batches of about `batch_tokens` tokens, without end."""
-    rng, corpus = Random(seed), examples(seed, BRANCHES)
-    while True:
-        groups: list[list] = [[]]
-        for row in _rows(corpus, tokenizer):
-            if groups[-1] and (len(groups[-1]) + 1) * len(row[0]) > batch_tokens:
-                groups.append([])
-            groups[-1].append(row)
-        rng.shuffle(groups)
-        yield from map(_batch, groups)
-
-
 def loss_of(model: LlamaForCausalLM, batch: Batch, parent_weight: float) -> tuple[Tensor, Tensor]:
     """(loss to descend, loss per token of the edits); labels are next tokens of the same branch."""
-    device = model.device
     same_BT = batch.branch_BT[:, 1:] == batch.branch_BT[:, :-1]
     # The first token of a reply is predicted inside its branch, so every reply token has a label.
     role_BT = batch.role_BT[:, 1:]
     wanted_BT = (role_BT == REPLY) & same_BT
     if parent_weight > 0:
         wanted_BT = wanted_BT | ((role_BT == PARENT) & same_BT)
-    is_fast = HAS_BFLOAT16 or device.type == "cuda"
-    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=is_fast):
-        hidden = model.model(
-            input_ids=batch.tokens_BT.to(device),
-            position_ids=batch.positions_BT.to(device),
-            attention_mask=batch.mask_B1TS.to(device),
-        ).last_hidden_state[:, :-1]
-        logits_NV = model.lm_head(hidden[wanted_BT.to(device)])
-    labels_N = batch.tokens_BT[:, 1:][wanted_BT].to(device)
-    loss_N = F.cross_entropy(logits_NV.float(), labels_N, reduction="none")
-    reply_N = (role_BT[wanted_BT] == REPLY).to(device)
+    loss_N = label_losses(model, batch, wanted_BT)
+    reply_N = (role_BT[wanted_BT] == REPLY).to(loss_N.device)
     edit_loss = loss_N[reply_N].mean()
     if parent_weight > 0:
         return edit_loss + parent_weight * loss_N[~reply_N].mean(), edit_loss
@@ -241,12 +168,16 @@ def _optimizers(model: LlamaForCausalLM, settings: Settings) -> list[torch.optim
     return out
 
 
-def _rate_factor(share: float, steps_since_start: int) -> float:
-    """Warm-up over 40 steps, flat, then a cosine down to 2 %."""
-    warm = min(1.0, (steps_since_start + 1) / 40)
+def _rate_factor(settings: Settings, progress: Progress, first: int) -> float:
+    """Warm-up over 40 steps, flat, then a cosine down to 2 %; in practice a line down to 0."""
+    warm = min(1.0, (progress.step - first + 1) / 40)
+    share = progress.seconds / (settings.minutes * 60)
     if share < FADE:
         return warm
-    return warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (share - FADE) / (1 - FADE))))
+    if share < 1:
+        return warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (share - FADE) / (1 - FADE))))
+    past = progress.seconds - settings.minutes * 60
+    return warm * PRACTICE_RATE * max(0.0, 1 - past / (settings.practice_minutes * 60))
 
 
 def _start(settings: Settings) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast, Progress]:
@@ -268,44 +199,44 @@ def train(settings: Settings) -> Progress:
     model.train()
     optimizers = _optimizers(model, settings)
     seed = settings.seed + 1000 + progress.step
-    progress.streams.append([seed, 0])
-    stream = batches(seed, tokenizer, settings.batch_tokens)
+    progress.streams += [[seed, 0], [seed + PRACTICE_SEED, 0]]
+    stream, practice = batches(seed, tokenizer, settings.batch_tokens), None
     end_id = _token_ids(tokenizer)["eos_token_id"]
     count = sum(parameter.numel() for parameter in model.parameters())
     print(f"parameters {count} vocabulary {len(tokenizer)} from step {progress.step}", flush=True)
     clock = time.process_time if model.device.type == "cpu" else time.perf_counter
     started, first, saved = clock() - progress.seconds, progress.step, progress.seconds
-    while progress.seconds < settings.minutes * 60:
+    while progress.seconds < (settings.minutes + settings.practice_minutes) * 60:
         share = progress.seconds / (settings.minutes * 60)
-        rate = settings.learning_rate * _rate_factor(share, progress.step - first)
+        if share >= 1 and practice is None:
+            practice = Practice(seed + PRACTICE_SEED, tokenizer)
+        rate = settings.learning_rate * _rate_factor(settings, progress, first)
         batch = next(stream)
-        loss = _descend(model, optimizers, batch, PARENT_WEIGHT * (1 - share / FADE), rate)
-        progress.loss = loss if progress.step == 0 else 0.95 * progress.loss + 0.05 * loss
+        loss, edit_loss = loss_of(model, batch, PARENT_WEIGHT * max(0.0, 1 - share / FADE))
+        _descend(model, optimizers, loss + practice.loss(model) if practice else loss, rate)
+        mean = progress.loss if progress.step else edit_loss.item()
+        progress.loss = 0.95 * mean + 0.05 * edit_loss.item()
         progress.step += 1
         progress.tokens += int((batch.branch_BT >= 0).sum())
         edits = int(batch.tokens_BT.eq(end_id).sum())
         progress.edits += edits
-        progress.streams[-1][1] += edits
+        progress.streams[-2][1] += edits
+        progress.streams[-1][1] = practice.edits if practice else 0
         progress.seconds = clock() - started
         if progress.step % 50 == 0:
-            print(_line(progress, rate), flush=True)
+            print(_line(progress, rate, practice), flush=True)
         if progress.seconds - saved > CHECKPOINT_SECONDS:
             _checkpoint(settings.out, model, tokenizer, progress)
             saved = progress.seconds
     _checkpoint(settings.out, model, tokenizer, progress)
-    print("done", _line(progress, 0.0), flush=True)
+    print("done", _line(progress, 0.0, practice), flush=True)
     return progress
 
 
 def _descend(
-    model: LlamaForCausalLM,
-    optimizers: list[torch.optim.Optimizer],
-    batch: Batch,
-    parent_weight: float,
-    rate: float,
-) -> float:
-    """One step down; returns the loss per token of the edits."""
-    loss, edit_loss = loss_of(model, batch, parent_weight)
+    model: LlamaForCausalLM, optimizers: list[torch.optim.Optimizer], loss: Tensor, rate: float
+) -> None:
+    """One step down."""
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     for optimizer in optimizers:
@@ -313,14 +244,14 @@ def _descend(
             group["lr"] = rate
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-    return edit_loss.item()
 
 
-def _line(progress: Progress, rate: float) -> str:
+def _line(progress: Progress, rate: float, practice: Practice | None) -> str:
     speed = progress.tokens / max(1.0, progress.seconds)
     return (
         f"step {progress.step} seconds {progress.seconds:.0f} tokens {progress.tokens} "
         f"edits {progress.edits} loss {progress.loss:.4f} rate {rate:.1e} tokens/s {speed:.0f}"
+        + (f" practice: {practice.good:.0%} of the replies are good" if practice else "")
     )
 
 
@@ -336,8 +267,9 @@ def main() -> None:
     """Read the command line and train."""
     parser = argparse.ArgumentParser(description="Train the built-in edit model from scratch.")
     parser.add_argument(
-        "--minutes", type=float, default=85.0, help="of processor time; wall clock on a GPU"
+        "--minutes", type=float, default=75.0, help="of processor time; wall clock on a GPU"
     )
+    parser.add_argument("--practice-minutes", type=float, default=12.0, help="behind them")
     parser.add_argument("--out", type=Path, default=Path("runs/builtin-proposer"))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--optimizer", choices=("muon", "adamw"), default="muon")

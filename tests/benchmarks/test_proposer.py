@@ -15,8 +15,8 @@ from evoprompt.candidate import Prompt, Reason, Rejected, Reply, Screened, Stage
 from evoprompt.grammar.edits import apply
 from evoprompt.grammar.seeds import seeds
 from evoprompt.grammar.spec import parse, render
+from evoprompt.propose.builtin_batches import BRANCHES
 from evoprompt.propose.builtin_corpus import examples
-from evoprompt.propose.builtin_training import BRANCHES
 from evoprompt.propose.templates import load_templates
 
 NOTHING = Corpus(frozenset())

@@ -194,10 +194,11 @@ def test_some_broken_programs_are_mended(engine, tmp_path):
 
 @pytest.mark.slow
 def test_training_goes_on_from_its_checkpoint(tmp_path):
-    first = train(Settings(0.02, tmp_path, 0, "muon", 4e-3, 600))
-    second = train(Settings(0.04, tmp_path, 0, "muon", 4e-3, 600))
+    first = train(Settings(0.02, 0.0, tmp_path, 0, "muon", 4e-3, 600))
+    second = train(Settings(0.02, 0.03, tmp_path, 0, "muon", 4e-3, 600))
     assert second.step > first.step
-    assert len(second.streams) == 2
+    assert len(second.streams) == 4
+    assert second.streams[-1][1] > 0  # practice
     model, tokenizer = load(tmp_path)
     assert len(tokenizer) == model.config.vocab_size == 1024
     assert model.dtype == torch.float32

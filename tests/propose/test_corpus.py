@@ -17,6 +17,7 @@ from evoprompt.grammar.shapes import parameter_count, totals
 from evoprompt.grammar.spec import parse
 from evoprompt.grammar.variation import ANY, BOUNDS, DIRECTIONS, PARTS
 from evoprompt.grammar.view import number_lines
+from evoprompt.propose.builtin_batches import REPLY, batches
 from evoprompt.propose.builtin_corpus import (
     LONGEST_REPLY,
     OPERATORS,
@@ -28,7 +29,6 @@ from evoprompt.propose.builtin_corpus import (
     examples,
 )
 from evoprompt.propose.builtin_optimizer import orthogonalised
-from evoprompt.propose.builtin_training import REPLY, batches
 from evoprompt.propose.shown import size
 from evoprompt.screen.rules import Prepared, prepare
 from tests.grammar.programs import run
