@@ -37,6 +37,8 @@ REPLIES = 6  # to each prompt
 PROMPTS = 16  # of a round
 LONGEST_PROMPT = 500  # tokens
 LONGEST_REPLY = 110
+WEIGHTS = {"shrink": 3, "grow": 3}
+"""How often an operator's prompts are drawn from an example, others once: what needs practice."""
 
 
 class Practice:
@@ -79,7 +81,8 @@ class Practice:
             example = next(self._corpus)
             self.edits += len(example.branches) + len(example.exercises)
             if example.branches and not example.names:
-                branch = self._rng.choice(example.branches)
+                weights = [WEIGHTS.get(branch.operator, 1) for branch in example.branches]
+                (branch,) = self._rng.choices(example.branches, weights)
                 if len(self._tokens(example, branch)) <= LONGEST_PROMPT:
                     return example, branch
 
