@@ -307,7 +307,6 @@ def is_bearable(spec: Spec) -> bool:
     return size.parameters <= MAXIMUM_PARAMETERS and size.macs <= limit
 
 
-
 def is_legal(spec: Spec) -> bool:
     """Whether a program that was read from somewhere builds, runs and is bearable."""
     try:

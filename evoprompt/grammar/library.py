@@ -10,8 +10,9 @@ import re
 from functools import cache
 
 from evoprompt.grammar.layer_texts import CONVOLUTIONS, FUNCTIONS, GATES, SEQUENCES, WRAPPERS
+from evoprompt.grammar.sized_texts import SIZED
 
-LIBRARY = FUNCTIONS | WRAPPERS | CONVOLUTIONS | GATES | SEQUENCES
+LIBRARY = FUNCTIONS | WRAPPERS | CONVOLUTIONS | GATES | SEQUENCES | SIZED
 """Name -> text with open places, in the order in which a program defines what it uses."""
 
 DIMENSION_TEXTS = {

@@ -2,8 +2,8 @@
 
 In: the tokens drawn so far. Out: a mask of forbidden tokens. An address names lines behind those of
 the last one; a range closes every bracket that it opens, as every edit of the corpus does; the
-skeleton of a canonical `Net`, which no edit changes, cannot be named; behind an address or a
-reference its line ends.
+skeleton of a canonical `Net`, which no edit changes, cannot be named or lie in a range; behind an
+address or a reference its line ends.
 Only for tokenizers with one token per line number (the built-in one); it is part of the protocol
 and not a repair. Not promised: that the new lines are valid code.
 """
@@ -95,7 +95,17 @@ def places(lines: Sequence[str], donor: Sequence[str]) -> Places:
     ends = {number for number in range(head + 1, count + 1) if lines[number - 1] in HEAD_LINES}
     openings = {n for n in skeleton | ends if lines[n - 1].endswith(("Sequential(", "Flatten(),"))}
     fixed = (skeleton | ends | {0}) - openings
-    return Places(closed_ranges(lines), closed_ranges(donor), frozenset(fixed), frozenset(openings))
+    ranges = _without(closed_ranges(lines), skeleton | ends)
+    return Places(ranges, closed_ranges(donor), frozenset(fixed), frozenset(openings))
+
+
+def _without(ranges: Ends, kept: set[int]) -> Ends:
+    """The ranges of one line, and those of more that end before the next line that is kept."""
+    out: Ends = {}
+    for first, ends in ranges.items():
+        stop = min((line for line in kept if line >= first), default=len(ranges) + 1)
+        out[first] = frozenset(last for last in ends if last == first or last < stop)
+    return out
 
 
 @dataclass

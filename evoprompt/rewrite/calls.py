@@ -1,4 +1,4 @@
-"""The text of a layer's constructor, and the classes that build layers for what they first read.
+"""The text of a layer's constructor.
 
 In: a layer's name and settings. Out: the call, with no more digits than tell its numbers.
 """
@@ -9,47 +9,6 @@ import numpy as np
 
 from surrogate.ir import Node, Weight
 from surrogate.wording import natural_weights
-
-SIZED = {
-    "Channels": """
-class Channels(nn.Module):
-    def __init__(self, build):
-        super().__init__()
-        self.build = build
-    def forward(self, x):
-        if not hasattr(self, "layer"):
-            layer = self.build(x.shape[1]).to(x.device)
-            self.layer = layer.train(self.training)
-        return self.layer(x)
-""",
-    "Features": """
-class Features(nn.Module):
-    def __init__(self, build):
-        super().__init__()
-        self.build = build
-    def forward(self, x, *more):
-        if not hasattr(self, "layer"):
-            layer = self.build(x.shape[-1]).to(x.device)
-            self.layer = layer.train(self.training)
-        return self.layer(x, *more)
-""",
-    "SelfAttention": """
-class SelfAttention(nn.Module):
-    def __init__(self, heads, need_weights=True):
-        super().__init__()
-        self.heads = heads
-        self.need_weights = need_weights
-    def forward(self, x):
-        if not hasattr(self, "layer"):
-            heads = math.gcd(self.heads, x.shape[-1])
-            layer = nn.MultiheadAttention(x.shape[-1], heads, batch_first=True)
-            self.layer = layer.to(x.device).train(self.training)
-        return self.layer(x, x, x, need_weights=self.need_weights)[0]
-""",
-}
-"""Layers that PyTorch has no lazy form of, built for the first input: for the size of its second
-or of its last axis.
-"""
 
 
 class Raw(str):

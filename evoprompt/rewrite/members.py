@@ -1,7 +1,7 @@
 """What a part keeps: layers, parameters and tables, the lines of its `__init__`.
 
 In: nodes and weights as they are met. Out: the names under which they are read. A size that is that
-of the part's own input (`c`) is written so: the part can then stand behind other widths.
+of the part's own input (`c`, `n`) is written so: the part can then stand behind other sizes.
 """
 
 import re
@@ -21,15 +21,16 @@ _BASES = {
 class Members:
     """The attributes of one class.
 
-    `size` is the number that is called `c`, if one is; the number of classes is not told by it.
+    `sizes` has the numbers that are called `c` and `n`, if they are: widths are told as multiples
+    and parts of `c` too. The number of classes (0: there is none to mind) is told by neither.
     """
 
-    def __init__(self, size: int | None, num_classes: int) -> None:
+    def __init__(self, sizes: dict[str, int], num_classes: int) -> None:
         self.num_classes = num_classes
-        self.size = size if size and size >= SMALLEST else None
+        self.sizes = sizes
         self.lines: list[str] = []
         self.open_count = 0
-        """Sizes that are written by `c`."""
+        """Sizes that are written by letters."""
         self._modules: dict[tuple[str, ...], tuple[str, str]] = {}
         self._parameters: dict[str, tuple[str, tuple[int, ...]]] = {}
         self._tables: dict[str, str] = {}
@@ -63,16 +64,22 @@ class Members:
 
     def _open(self, width: int) -> str:
         """A width as it follows from the input's."""
-        size = self.size
-        if size is None or width < 2 or width == self.num_classes:
+        size = self.sizes.get("c", 0)
+        if width < 2 or width == self.num_classes:
             return str(width)
-        if width % size == 0 and width // size <= 4:
-            self.open_count += 1
-            return "c" if width == size else f"{width // size} * c"
-        if size % width == 0 and size // width <= 8:
-            self.open_count += 1
-            return f"c // {size // width}"
-        return str(width)
+        letter = self._letter(width)
+        if letter == str(width) and size >= SMALLEST:
+            if width % size == 0 and width // size <= 4:
+                letter = f"{width // size} * c"
+            elif size % width == 0 and size // width <= 8:
+                letter = f"c // {size // width}"
+        self.open_count += letter != str(width)
+        return letter
+
+    def _letter(self, size: int) -> str:
+        """The letter of a size, or its digits."""
+        known = (letter for letter, own in self.sizes.items() if own == size >= SMALLEST)
+        return next(known, str(size))
 
     def parameter(self, source: str, shape: tuple[int, ...], op: str, is_matched: bool) -> str:
         """A trained tensor that is no layer's; `is_matched` if its sizes are brought together."""
@@ -81,8 +88,8 @@ class Members:
         known = self._parameters.get(source)
         if known is None:
             known = self._parameters[source] = (self._name("weight"), shape)
-            sizes = [str(n) if is_matched or n != self.size else "c" for n in shape]
-            self.open_count += sizes.count("c")
+            sizes = [str(size) if is_matched else self._letter(size) for size in shape]
+            self.open_count += sum(not size.isdigit() for size in sizes)
             text = beginning(op, ", ".join(sizes) or "()")
             self.lines.append(f"self.{known[0]} = nn.Parameter({text})")
         if known[1] != shape:

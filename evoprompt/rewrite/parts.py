@@ -5,6 +5,7 @@ read twice are one layer that is called twice. Values are called a, b, c ... whe
 than one reader or a line would become too long.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -23,11 +24,12 @@ from evoprompt.rewrite.sequences import (
 )
 from evoprompt.rewrite.tables import table_text
 from evoprompt.rewrite.weights import weight_expression
-from surrogate.ir import BATCH, Constant, Node, Operand, Ref, Weight
+from surrogate.ir import BATCH, Constant, Node, Operand, Ref, Shape, Weight
 
 LINE = 72  # characters of an expression; its name and the indentation stand before it
 _NAMES = "abcdefghijkmnopqrstuvwyz"
 _INDENT = " " * 8
+_BEGINNING = re.compile(r"(\[(?:[:.]+, )*:)(\d+)\]$")
 _STATELESS_LAYERS = frozenset({"LayerNorm", "GroupNorm", "BatchNorm", "InstanceNorm"})
 
 
@@ -37,32 +39,53 @@ class Class:
 
     lines: tuple[str, ...]
     size_of: str = ""
-    """Channels or Features if it is built for the size of its input's second or last axis."""
+    """Channels, Features or Sizes if it is built for the size of its input's second axis, its last
+    one, or both.
+    """
 
 
 def class_of(reading: Reading, entry: Ref, exit: Ref, nodes: list[Node]) -> Class:
     """The class that turns one value into the other."""
-    found = Class(_Part(reading, entry, exit, nodes, None).lines())
+    found = Class(_Part(reading, entry, exit, nodes, {}).lines())
     most = 0
-    for name, axis in (("Channels", 1), ("Features", -1)) if len(entry.shape) > 1 else ():
-        dim = entry.shape[axis]
-        part = _Part(reading, entry, exit, nodes, None if dim.scale else dim.offset)
+    for name, known in _sizes_of(entry.shape):
+        part = _Part(reading, entry, exit, nodes, known)
         lines = part.lines()
         if part.members.open_count > most:
             most, found = part.members.open_count, Class(lines, name)
     return found
 
 
+def _sizes_of(shape: Shape) -> list[tuple[str, dict[str, int]]]:
+    """Who may build a class for such an input, and what it is given."""
+    known = [0 if dim.scale else dim.offset for dim in shape]
+    if len(shape) < 2:
+        return []
+    first, last = known[1], known[-1]
+    out = [("Channels", {"c": first}), ("Features", {"c": last})]
+    if len(shape) == 3:
+        out += [("Sizes", {"c": first, "n": last}), ("Sizes", {"n": first, "c": last})]
+    if len(shape) == 4:
+        out.append(("Sizes", {"c": first, "n": known[2] * known[3]}))
+    return out
+
+
 class _Part:
     """One class while it is written."""
 
     def __init__(
-        self, reading: Reading, entry: Ref, exit: Ref, nodes: list[Node], size: int | None
+        self,
+        reading: Reading,
+        entry: Ref,
+        exit: Ref,
+        nodes: list[Node],
+        known: dict[str, int],
     ) -> None:
         self.reading, self.entry, self.exit, self.nodes = reading, entry, exit, nodes
         self.values: dict[Ref, Expression] = {entry: Expression("x")}
         """Names, and expressions that are read once and stand in no line yet."""
-        self.members = Members(size, reading.output.shape[-1].offset)
+        is_row = len(exit.shape) < 3  # perhaps of the classes
+        self.members = Members(known, reading.output.shape[-1].offset if is_row else 0)
         self.steps: list[str] = []
         self.letters = _letters()
         self.chunks = _chunks(nodes)
@@ -78,7 +101,7 @@ class _Part:
         """Write everything down."""
         for node in self.nodes:
             self._node(node)
-        given = "self, c" if self.members.open_count else "self"
+        given = ", ".join(("self", *(self.members.sizes if self.members.open_count else ())))
         built = [f"    def __init__({given}):", f"{_INDENT}super().__init__()"]
         built += [_INDENT + line for line in self.members.lines]
         body = [*self.steps, f"return {self._value(self.exit).text}"]
@@ -152,12 +175,21 @@ class _Part:
         if texts:
             return self._called(node, texts)
         try:
-            return expression(node, [self._operand(node, operand) for operand in node.inputs])
+            made = expression(node, [self._operand(node, operand) for operand in node.inputs])
+            return self._following(made) if node.op == "Slice" else made
         except NoRuleError:
             texts = layers.lines(node)
             if not texts:
                 raise
             return self._called(node, texts)
+
+    def _following(self, made: Expression) -> Expression:
+        """A beginning that is as long as an axis of the part's input, told by that axis."""
+        match = _BEGINNING.search(made.text)
+        size = self.sizes.get(int(match[2])) if match else None
+        if match is None or size is None:
+            return made
+        return Expression(f"{made.text[: match.start()]}{match[1]}{size}]")
 
     def _called(self, node: Node, texts: list[str]) -> Expression:
         name = self.members.module(node, texts)
@@ -172,7 +204,7 @@ class _Part:
                 operand,
                 lambda source, shape: self.members.parameter(source, shape, node.op, bool(like)),
             )
-            return Expression(f"match({made.text}, {like})") if like else made
+            return Expression(f"match({made.text}, {like})") if like else self._following(made)
         text = constant_literal(operand)
         if text is not None:
             return Expression(text)

@@ -8,7 +8,6 @@ import re
 
 from evoprompt.grammar.canonical import INDENT, source_of
 from evoprompt.rewrite import parts
-from evoprompt.rewrite.calls import SIZED
 from evoprompt.rewrite.chains import chain
 from evoprompt.rewrite.reading import Reading
 from evoprompt.rewrite.steps import Chain, Line, Part, Step
@@ -42,11 +41,7 @@ def source(reading: Reading, in_shape: tuple[int, ...], num_classes: int) -> str
         "    def forward(self, x):",
         f"        return self.head(self.body({forward}))",
     ]
-    own = [*net, *classes.lines()]  # `Net` begins at line 1, as in every program of the grammar
-    text = "\n".join(own)
-    used = [name for name in SIZED if re.search(rf"\b{name}\(", text)]
-    helpers = [line for name in used for line in SIZED[name].strip("\n").split("\n")]
-    return source_of([*own, *helpers], dimensions=2 if len(in_shape) == 3 else 1)
+    return source_of([*classes.lines(), *net], dimensions=2 if len(in_shape) == 3 else 1)
 
 
 def _is_new_axis(node: Node, in_shape: tuple[int, ...]) -> bool:

@@ -209,6 +209,10 @@ def test_no_edit_changes_the_skeleton_but_a_broken_program_may_change_anywhere(p
         "self.head = nn.Sequential(",
         "nn.Flatten(),",
     }
+    ranges = [(first, last) for first, ends in known.lines.items() for last in ends - {first}]
+    assert (5, 10) in ranges
+    kept = known.fixed | known.openings
+    assert all(kept.isdisjoint(range(first, last + 1)) for first, last in ranges)
     broken = places([*lines[:5], "),", *lines[5:]], [])
     assert not broken.fixed
     assert 6 in broken.lines[6]
