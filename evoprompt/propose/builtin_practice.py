@@ -37,6 +37,7 @@ REPLIES = 6  # to each prompt
 PROMPTS = 16  # of a round
 LONGEST_PROMPT = 500  # tokens
 LONGEST_REPLY = 110
+REPAIR_SHARE = 0.4  # of the corpus's repairs are practised: there are more of them than of the rest
 WEIGHTS = {"shrink": 3, "grow": 3}
 """How often an operator's prompts are drawn from an example, others once: what needs practice."""
 
@@ -80,6 +81,9 @@ class Practice:
         while True:
             example = next(self._corpus)
             self.edits += len(example.branches) + len(example.exercises)
+            is_repair = any(branch.operator == "repair" for branch in example.branches)
+            if is_repair and self._rng.random() > REPAIR_SHARE:
+                continue
             if example.branches and not example.names:
                 weights = [WEIGHTS.get(branch.operator, 1) for branch in example.branches]
                 (branch,) = self._rng.choices(example.branches, weights)

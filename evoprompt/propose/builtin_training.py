@@ -44,7 +44,7 @@ PARENT_WEIGHT = (
     0.3  # of the loss on the parent's own lines, fading out; it teaches the language first
 )
 FADE = 0.4  # share of the time with that loss and with the full learning rate
-PRACTICE_RATE = 0.1  # of the full learning rate
+PRACTICE_RATE = 0.15  # of the full learning rate
 PRACTICE_SEED = 500_000  # apart from every seed of the corpus
 CHECKPOINT_SECONDS = 240
 
@@ -269,7 +269,7 @@ def main() -> None:
     parser.add_argument(
         "--minutes", type=float, default=75.0, help="of processor time; wall clock on a GPU"
     )
-    parser.add_argument("--practice-minutes", type=float, default=12.0, help="behind them")
+    parser.add_argument("--practice-minutes", type=float, default=20.0, help="behind them")
     parser.add_argument("--out", type=Path, default=Path("runs/builtin-proposer"))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--optimizer", choices=("muon", "adamw"), default="muon")

@@ -12,6 +12,7 @@ import torch
 from evoprompt.candidate import Rejected, Screened, TaskShape
 from evoprompt.config import ScreenSettings
 from evoprompt.grammar.canonical import own_lines
+from evoprompt.grammar.edits import END, apply
 from evoprompt.grammar.library import CONVOLUTIONS, GATES, SEQUENCES, WRAPPERS, arguments
 from evoprompt.grammar.spec import BRANCHED, CHAIN, Head, Layer, Spec, parse, render
 from evoprompt.grammar.variation import random_spec
@@ -82,6 +83,20 @@ def test_a_foreign_program_has_the_same_graph_in_the_canonical_style(program, ou
     assert outcome.second.adapted == ()
     assert outcome.again == outcome.text
     assert own_lines(outcome.text) is not None  # it has a numbered view
+
+
+def test_most_canonical_programs_take_another_layer_in_front(outcomes):
+    """Their parts follow the sizes of what they read."""
+    refused = []
+    for outcome in outcomes.values():
+        shape, text = outcome.program.in_shape, outcome.text or ""
+        d = len(shape) - 1 or 1
+        try:
+            child = apply(text, f"@L4+\nnn.LazyConv{d}d(18, 3, 1, 1),\n{END}", (), d)
+            graph_of(child, shape)
+        except Exception as problem:
+            refused.append((outcome.program.name, str(problem)[:80]))
+    assert len(refused) <= 0.1 * len(outcomes), refused
 
 
 def test_what_the_grammar_contains_is_read_by_it(outcomes):
