@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evoprompt.propose.builtin_corpus import examples
 from evoprompt.propose.builtin_batches import BRANCHES, POOL
+from evoprompt.propose.builtin_corpus import examples
 
 PROGRESS = "progress.json"
 MARGIN = 1.03  # training leaves out replies that make a row too long; so a little more is drawn
