@@ -71,10 +71,10 @@ class Practice:
             mean = sum(good) / len(good)
             shares.append(mean)
             if 0 < mean < 1:  # replies that all succeed or all fail teach nothing
-                rows.append(_row(draw.tokens, replies, [each - mean for each in good]))
+                rows.append(weighted_row(draw.tokens, replies, [each - mean for each in good]))
         share = sum(shares) / len(shares)
         self.good = 0.95 * self.good + 0.05 * share if self.good else share
-        return _loss(model, rows) if rows else torch.zeros((), device=model.device)
+        return advantage_loss(model, rows) if rows else torch.zeros((), device=model.device)
 
     def _asked(self) -> tuple[Example, Branch]:
         """A branch of the next example whose layers the grammar knows."""
@@ -105,7 +105,7 @@ class Practice:
         )
 
 
-def _row(
+def weighted_row(
     prompt: list[int], replies: list[list[int]], advantages: list[float]
 ) -> tuple[Row, list[float]]:
     """The replies as branches of their prompt, whose last token each repeats, and the advantage
@@ -123,7 +123,7 @@ def _row(
     return (tokens, positions, roles, ids), weights
 
 
-def _loss(model: LlamaForCausalLM, rows: list[tuple[Row, list[float]]]) -> Tensor:
+def advantage_loss(model: LlamaForCausalLM, rows: list[tuple[Row, list[float]]]) -> Tensor:
     """Of the chances of all replies' tokens, weighted by their advantages."""
     batch = batch_of([row for row, _ in rows])
     length = batch.tokens_BT.shape[1]

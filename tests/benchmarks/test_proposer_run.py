@@ -15,8 +15,8 @@ from proposer_report import KEYS, Found, report, write_log
 from proposer_speed import timed
 
 from evoprompt.candidate import Reason
-from evoprompt.grammar.canonical import own_lines
 from evoprompt.grammar.seeds import seeds
+from evoprompt.grammar.view import shown_lines
 from evoprompt.propose.templates import load_templates
 from evoprompt.propose.transformers_engine import TransformersEngine
 
@@ -94,7 +94,9 @@ def test_foreign_programs_become_canonical_and_are_asked_by_every_template(
     foreign = foreign_parents(case, tmp_path)
     assert foreign.count == foreign.rewritten > 1
     assert all(each.parent.source not in seeds((1, 8, 8), 10).values() for each in foreign.parents)
-    assert all(tuple(own_lines(each.parent.source) or ()) == each.lines for each in foreign.parents)
+    assert all(
+        tuple(shown_lines(each.parent.source) or ()) == each.lines for each in foreign.parents
+    )
     found = foreign_samples(case, TEMPLATES, engine, foreign, 1, 0.8, ignore)
     assert len(found) == len(foreign.parents) * (len(TEMPLATES) - 1)
     crossed = [each for each in found if each.prompt.operator == "cross"]

@@ -9,7 +9,13 @@ from transformers import AutoModelForCausalLM
 from evoprompt.grammar.edits import END
 from evoprompt.propose.builtin_batches import BRANCHES
 from evoprompt.propose.builtin_corpus import Branch, Example, examples
-from evoprompt.propose.builtin_practice import Practice, is_good
+from evoprompt.propose.builtin_practice import (
+    PROMPTS,
+    Practice,
+    advantage_loss,
+    is_good,
+    weighted_row,
+)
 from tests.propose.conftest import save_tiny_model
 
 
@@ -59,19 +65,32 @@ def test_a_crossover_of_one_parent_only_is_bad(known):
     assert not is_good(each, branch, f"@L4+\nnn.Dropout(0.2),\n{END}")
 
 
-def test_a_round_moves_the_model_and_counts_what_it_drew(tmp_path, tokenizer, monkeypatch):
-    def even_ones(example: Example, branch: Branch, reply: str) -> bool:
-        return ord(reply[0]) % 2 == 0
-
-    monkeypatch.setattr("evoprompt.propose.builtin_practice.is_good", even_ones)
+def test_replies_with_an_advantage_become_likelier_and_others_less_likely(tmp_path, tokenizer):
     model = AutoModelForCausalLM.from_pretrained(save_tiny_model(tmp_path, tokenizer))
-    practice = Practice(5, tokenizer)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
-    practice.loss(model).backward()
-    before, drawn = practice.good, practice.edits
-    for _ in range(12):
+    prompt, good, bad = ([int(n) for n in torch.randint(5, 1000, (k,))] for k in (20, 6, 9))
+    row = weighted_row(prompt, [good, bad], [0.5, -0.5])
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    before = [chance(model, prompt, reply) for reply in (good, bad)]
+    for _ in range(5):
+        advantage_loss(model, [row]).backward()
         optimizer.step()
         optimizer.zero_grad()
-        practice.loss(model).backward()
-    assert practice.good > before
-    assert practice.edits > drawn > 0
+    after = [chance(model, prompt, reply) for reply in (good, bad)]
+    assert after[0] > before[0]
+    assert after[1] < before[1]
+
+
+@torch.no_grad()
+def chance(model, prompt: list[int], reply: list[int]) -> float:
+    """Mean log-probability of the reply's tokens."""
+    logits = model(torch.tensor([prompt + reply])).logits[0, len(prompt) - 1 : -1]
+    return -torch.nn.functional.cross_entropy(logits, torch.tensor(reply)).item()
+
+
+def test_a_round_asks_the_corpus_and_counts_what_it_drew(tmp_path, tokenizer):
+    model = AutoModelForCausalLM.from_pretrained(save_tiny_model(tmp_path, tokenizer))
+    practice = Practice(5, tokenizer)
+    loss = practice.loss(model)
+    assert loss.isfinite()
+    assert practice.good < 0.2  # a random model
+    assert practice.edits >= PROMPTS
