@@ -53,10 +53,11 @@ def _rows(corpus: Iterator[Example], tokenizer: PreTrainedTokenizerFast) -> list
     replies = tokenizer(list(answers), add_special_tokens=False)["input_ids"]
     pairs = iter(zip(prompts, replies, strict=True))
     rows = []
-    for own, parent in zip(texts, parents, strict=True):
+    for example, own, parent in zip(pool, texts, parents, strict=True):
         start = len(parent)
         tokens, positions = list(parent), list(range(start))
-        roles, ids = [PARENT] * start, [0] * start
+        # The language of a parent is learned too, but not of one that nobody should write.
+        roles, ids = [PARENT if example.is_of_grammar else PROMPT] * start, [0] * start
         for number, (prompt, reply) in enumerate(islice(pairs, len(own)), 1):
             length = len(prompt) + len(reply)
             if len(tokens) + length > ROW_LIMIT:

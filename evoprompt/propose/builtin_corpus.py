@@ -79,6 +79,13 @@ class Example:
     """(end of the prompt, reply)."""
     names: dict[str, str] = field(default_factory=dict)
     """Layer -> the foreign text under which it stands in the lines."""
+    is_broken: bool = False
+    """Whether the parent is to be mended."""
+
+    @property
+    def is_of_grammar(self) -> bool:
+        """Whether the grammar could have written the parent."""
+        return not self.is_broken and not self.names
 
 
 def corpus_templates() -> dict[str, Template]:
@@ -161,7 +168,7 @@ def _repair_example(rng: Random, template: Template, task: TaskShape, spec: Spec
     text = render_template(template, parents=[parent], task=task, error=error)
     end = text[len(parent.numbered) :]
     branch = Branch("repair", end, "\n".join([*script, END]), (), tuple(lines))
-    return Example(task, broken.lines, parent.numbered, (branch,), ())
+    return Example(task, broken.lines, parent.numbered, (branch,), (), is_broken=True)
 
 
 def _branch(

@@ -81,8 +81,7 @@ class Practice:
         while True:
             example = next(self._corpus)
             self.edits += len(example.branches) + len(example.exercises)
-            is_repair = any(branch.operator == "repair" for branch in example.branches)
-            if is_repair and self._rng.random() > REPAIR_SHARE:
+            if example.is_broken and self._rng.random() > REPAIR_SHARE:
                 continue
             if example.branches and not example.names:
                 weights = [WEIGHTS.get(branch.operator, 1) for branch in example.branches]

@@ -148,9 +148,9 @@ def loss_of(model: LlamaForCausalLM, batch: Batch, parent_weight: float) -> tupl
     loss_N = label_losses(model, batch, wanted_BT)
     reply_N = (role_BT[wanted_BT] == REPLY).to(loss_N.device)
     edit_loss = loss_N[reply_N].mean()
-    if parent_weight > 0:
-        return edit_loss + parent_weight * loss_N[~reply_N].mean(), edit_loss
-    return edit_loss, edit_loss
+    if reply_N.all():  # every parent is broken, or its language is learned already
+        return edit_loss, edit_loss
+    return edit_loss + parent_weight * loss_N[~reply_N].mean(), edit_loss
 
 
 def _optimizers(model: LlamaForCausalLM, settings: Settings) -> list[torch.optim.Optimizer]:

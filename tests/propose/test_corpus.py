@@ -9,6 +9,7 @@ from random import Random
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
 
 from evoprompt.candidate import Reason
 from evoprompt.grammar.canonical import own_lines, source_of
@@ -17,7 +18,7 @@ from evoprompt.grammar.shapes import parameter_count, totals
 from evoprompt.grammar.spec import parse
 from evoprompt.grammar.variation import ANY, BOUNDS, DIRECTIONS, PARTS
 from evoprompt.grammar.view import number_lines
-from evoprompt.propose.builtin_batches import REPLY, batches
+from evoprompt.propose.builtin_batches import PARENT, REPLY, batches
 from evoprompt.propose.builtin_corpus import (
     LONGEST_REPLY,
     OPERATORS,
@@ -29,6 +30,7 @@ from evoprompt.propose.builtin_corpus import (
     examples,
 )
 from evoprompt.propose.builtin_optimizer import orthogonalised
+from evoprompt.propose.builtin_training import loss_of
 from evoprompt.propose.shown import size
 from evoprompt.screen.rules import Prepared, prepare
 from tests.grammar.programs import run
@@ -150,16 +152,12 @@ def test_broken_programs_come_with_their_reason_and_what_mends_them(drawn):
 
 
 def test_some_parents_have_layers_that_the_grammar_does_not_know(drawn):
-    plain = [each for each in drawn if _is_whole(each)]
+    plain = [each for each in drawn if not each.is_broken]
     foreign = [each for each in plain if each.names]
     assert 0.05 < len(foreign) / len(plain) < 0.3
     for each in foreign:
         text = source(each, each.lines)
         assert parse(text, each.task.in_shape, 10) is None
-
-
-def _is_whole(each: Example) -> bool:
-    return not any(branch.operator == "repair" for branch in each.branches)
 
 
 def test_exercises_ask_for_lines_and_their_numbers(drawn):
@@ -173,7 +171,7 @@ def test_exercises_ask_for_lines_and_their_numbers(drawn):
                 text, (place,) = question.splitlines()[1], re.findall(r"^@L(\d+)\n", answer)
                 assert each.lines[int(place) - 1].strip() == text
             asked += 1
-    assert asked == 2 * sum(1 for each in drawn if _is_whole(each))
+    assert asked == 2 * sum(1 for each in drawn if not each.is_broken)
 
 
 def test_the_templates_of_the_corpus_are_the_shipped_ones():
@@ -215,6 +213,29 @@ def test_a_branch_sees_its_parent_and_itself_only(tokenizer):
     first = int((branch_T == 1).nonzero()[0])
     assert batch.positions_BT[0, first] == first
     assert REPLY in batch.role_BT[0].tolist()
+
+
+def test_the_language_of_broken_and_foreign_parents_is_not_learned(tokenizer):
+    is_learned = Counter()
+    for batch in islice(batches(2, tokenizer, 1500), 20):
+        for tokens, roles in zip(batch.tokens_BT.tolist(), batch.role_BT.tolist(), strict=True):
+            text = tokenizer.decode(tokens)
+            is_foreign = "# repair" in text or re.search(r"Part\d\(|Features\(", text)
+            is_learned[bool(is_foreign), PARENT in roles] += 1
+    assert is_learned[True, False] > 10
+    assert is_learned[True, True] == 0
+    assert is_learned[False, True] > 10
+
+
+def test_a_batch_of_broken_parents_has_a_loss(tokenizer, tiny_model):
+    model = AutoModelForCausalLM.from_pretrained(tiny_model)
+    found = (b for b in batches(2, tokenizer, 400) if PARENT not in b.role_BT)
+    loss, edit_loss = loss_of(model, next(found), 0.3)
+    assert loss.isfinite()
+    assert loss == edit_loss
+    whole = (b for b in batches(2, tokenizer, 400) if PARENT in b.role_BT)
+    loss, edit_loss = loss_of(model, next(whole), 0.3)
+    assert loss > edit_loss
 
 
 def test_muon_makes_singular_values_nearly_one():
