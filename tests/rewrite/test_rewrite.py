@@ -94,7 +94,7 @@ def test_most_canonical_programs_take_another_layer_in_front(outcomes):
         try:
             child = apply(text, f"@L4+\nnn.LazyConv{d}d(18, 3, 1, 1),\n{END}", (), d)
             graph_of(child, shape)
-        except Exception as problem:
+        except (RuntimeError, ValueError, TypeError, IndexError) as problem:
             refused.append((outcome.program.name, str(problem)[:80]))
     assert len(refused) <= 0.1 * len(outcomes), refused
 
